@@ -1,0 +1,253 @@
+"""The one place that knows HTTP: sends requests to MemOS, and makes a result or an error of the reply."""
+
+import json
+import os
+import random
+import ssl
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import cache, lru_cache
+from itertools import count
+from pathlib import Path
+from typing import Any, Never
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+from memos_client.connections import (
+    CONNECT_SECONDS,
+    CUT_OFF,
+    Exchange,
+    Patience,
+    PlainPool,
+    TlsPool,
+    current_exchange,
+    misfit,
+    why_no_answer,
+)
+from memos_client.dialects import dialect_for
+from memos_client.envelope import content
+from memos_client.errors import MemosConnectionError, MemosError, not_understood
+from memos_client.models import AddRequest, Credentials, SearchRequest
+from memos_client.results import AddResult, SearchResult
+
+SEARCH = Patience(silence=30, ceiling=60)
+ADD = Patience(silence=30, ceiling=60)
+# MemOS's own server waits for two waves of model calls before it answers (seen on MemoryOS 2.0.33).
+SYNCHRONOUS_ADD = Patience(silence=120, ceiling=150)
+PROBE = Patience(silence=15, ceiling=15, tries=1)
+
+LARGEST_REPLY = 4 * 1024 * 1024
+"""Bytes of a reply, after decompression, that are read."""
+
+_MOST_SERVERS = 100
+# As many as the calls that the SDK serves at once (MAX_WORKER of dify_plugin/config/config.py).
+_MOST_CONNECTIONS = 1000
+_FIRST_PAUSE = 0.2
+_PASSING_STATUSES = {429, 502, 503, 504}
+_CHUNK = 16 * 1024
+_PROBE_USER = "dify-credentials-check"
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "Content-Type": "application/json",
+    "User-Agent": "dify-plugin-memos",
+}
+
+
+class MemosClient:
+    """Talks to the MemOS that the credentials name.
+
+    Args:
+        credentials: `memos_url`, `memos_api_key` and `deployment`, as Dify keeps them.
+
+    Raises:
+        MemosInputError: The credentials can't be right; nothing was sent.
+    """
+
+    def __init__(self, credentials: Mapping[str, Any]) -> None:
+        self._dialect = dialect_for(Credentials.parse(credentials))
+
+    def search(self, request: SearchRequest, patience: Patience = SEARCH) -> SearchResult:
+        """Find what MemOS remembers.
+
+        Raises:
+            MemosError: One of its six kinds; see `memos_client.errors`.
+        """
+        body = self._dialect.search_body(request)
+        data = self._call(self._dialect.search_path, body, patience, repeatable=True)
+        return self._dialect.read_search(data, request)
+
+    def add(self, request: AddRequest) -> AddResult:
+        """Have MemOS remember messages; they are sent once, unless they certainly did not arrive.
+
+        Raises:
+            MemosError: One of its six kinds; see `memos_client.errors`.
+        """
+        body = self._dialect.add_body(request)
+        patience = ADD if request.async_mode else SYNCHRONOUS_ADD
+        data = self._call(self._dialect.add_path, body, patience, repeatable=False)
+        return self._dialect.read_add(data, request)
+
+    def probe(self) -> None:
+        """Prove URL and key with a search that finds nothing and changes nothing.
+
+        Raises:
+            MemosError: One of its six kinds; see `memos_client.errors`.
+        """
+        request = SearchRequest(
+            query="hello", user_id=_PROBE_USER, memory_limit_number=1, include_preference=False
+        )
+        self.search(request, PROBE)
+
+    def _call(self, path: str, body: Mapping[str, Any], patience: Patience, *, repeatable: bool) -> Any:
+        """Send a request as often as it may be sent, and return the `data` of its reply."""
+        deadline = time.monotonic() + patience.ceiling
+        for tries in count(1):
+            exchange = Exchange(patience, deadline, repeatable)
+            try:
+                return self._exchange(path, body, exchange)
+            except _ExchangeError as failure:
+                pause = pause_before_repeat(failure, exchange, tries)
+                if pause is None or time.monotonic() + pause >= deadline:
+                    raise failure.error from None
+            time.sleep(pause)
+        raise AssertionError  # count never ends
+
+    def _exchange(self, path: str, body: Mapping[str, Any], exchange: Exchange) -> Any:
+        """Send a request once, and return the `data` of its reply."""
+        authorization = self._dialect.authorization
+        headers = _HEADERS | ({"Authorization": authorization} if authorization else {})
+        request = requests.Request("POST", self._dialect.url + path, headers, data=json.dumps(body).encode())
+        current_exchange.set(exchange)
+        try:
+            response = _adapter().send(
+                request.prepare(),
+                stream=True,
+                timeout=(min(CONNECT_SECONDS, exchange.patience()), exchange.call.silence),
+                proxies=_proxies(self._dialect.url),
+            )
+            with response:
+                reply = self._read(response)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            self._give_up(error, exchange)
+        try:
+            secret = authorization.rpartition(" ")[2]
+            return content(self._dialect.host, response.status_code, reply, secret)
+        except MemosError as error:
+            passing = response.status_code in _PASSING_STATUSES
+            raise _ExchangeError(error, passing=passing, retry_after=_retry_after(response)) from None
+
+    def _read(self, response: requests.Response) -> bytearray:
+        declared = response.headers.get("Content-Length", "")
+        too_large = not_understood(self._dialect.host, "too large")
+        if declared.isdecimal() and int(declared[:20]) > LARGEST_REPLY:
+            raise too_large
+        body = bytearray()
+        for chunk in response.raw.stream(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > LARGEST_REPLY:
+                raise too_large
+        return body
+
+    def _give_up(self, error: Exception, exchange: Exchange) -> Never:
+        """Raise what stands behind an exchange that came to no whole reply."""
+        host = self._dialect.host
+        if what := misfit(error):
+            raise _ExchangeError(not_understood(host, what), passing=what == CUT_OFF)
+        reason, passing = why_no_answer(error, exchange)
+        fact = f"No answer from MemOS at {host} ({reason})."
+        if exchange.sent and not exchange.repeatable:
+            fact += " The messages may have been stored all the same."
+        raise _ExchangeError(MemosConnectionError(fact), passing=passing)
+
+
+class _ExchangeError(Exception):
+    """An exchange that failed.
+
+    Args:
+        error: What to tell.
+        passing: Whether the same request may fare better in a moment.
+        retry_after: Seconds that the server asks for.
+    """
+
+    def __init__(self, error: MemosError, *, passing: bool, retry_after: float | None = None) -> None:
+        super().__init__(error)
+        self.error = error
+        self.passing = passing
+        self.retry_after = retry_after
+
+
+def pause_before_repeat(failure: _ExchangeError, exchange: Exchange, tries: int) -> float | None:
+    """Decide whether a failed request is sent again: the seconds until then, or None.
+
+    What never left may be tried as often as the call's patience says. What may have arrived is repeated once,
+    and only where a second copy does no harm.
+    """
+    most_tries = min(exchange.call.tries, 2) if exchange.sent else exchange.call.tries
+    if tries >= most_tries or not failure.passing or (exchange.sent and not exchange.repeatable):
+        return None
+    if failure.retry_after is not None:
+        return failure.retry_after
+    # Many calls fail at once when a server restarts: they don't come back at once.
+    return _FIRST_PAUSE * (1 << (tries - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+
+
+class _Adapter(HTTPAdapter):
+    """The pools of kept-alive connections, one for each server, shared by all calls and all credentials.
+
+    There is no `requests.Session`: it would keep cookies, follow redirects and look for a netrc file.
+    """
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        server, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return server, {"ssl_context": _tls_context()} if server["scheme"] == "https" else {}
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Do nothing: the shared context knows the certificates, so that no connection loads them anew."""
+
+
+_POOLS = {"http": PlainPool, "https": TlsPool}
+
+
+@cache
+def _adapter() -> _Adapter:
+    return _Adapter(pool_connections=_MOST_SERVERS, pool_maxsize=_MOST_CONNECTIONS)
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    bundle = (
+        os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+    )
+    if Path(bundle).is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
+
+
+@lru_cache(maxsize=_MOST_SERVERS)
+def _proxies(url: str) -> dict[str, str]:
+    return get_environ_proxies(url, no_proxy=None)
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """The seconds that a Retry-After header asks for, given in seconds or as a date."""
+    value = response.headers.get("Retry-After", "")
+    if value.isdecimal():
+        return float(value[:10])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

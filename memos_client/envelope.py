@@ -1,0 +1,89 @@
+"""Opens the envelope {"code", "message", "data"} that every reply of MemOS comes in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from memos_client.errors import MemosError, MemosServerError, is_known, not_understood, refusal
+
+_SUCCESS = {None, 0, 200}
+
+
+def content(host: str, status: int, body: bytes | bytearray, secret: str) -> Any:
+    """Return the `data` of a reply that says yes.
+
+    Both a body without an error code and an HTTP status of success are needed; a known code in the body wins
+    over the HTTP status. How MemOS's cloud pairs the two is not documented.
+
+    Args:
+        host: Who answered.
+        status: The HTTP status.
+        body: The reply, decompressed.
+        secret: What must not be shown, should the server have put it into its message.
+
+    Raises:
+        MemosError: The reply says no, or is none of MemOS's; one of its kinds, see `memos_client.errors`.
+    """
+    reply = _parsed(body)
+    envelope = reply if isinstance(reply, dict) else {}
+    code, words = _code(envelope.get("code")), _words(envelope)
+    if secret:
+        words = words.replace(secret, "[API key]")
+    if error := _refused(host, status, code, words):
+        raise error
+    if not isinstance(reply, dict):
+        raise not_understood(host, _looks_of(body))
+    data = envelope.get("data")
+    if isinstance(data, dict) and (data.get("success") is False or data.get("status") == "failed"):
+        reason = f": {words.rstrip('.')}" if words not in {"", "ok"} else ""
+        raise MemosServerError(f"MemOS at {host} answered that this failed{reason}.")
+    return data
+
+
+def _refused(host: str, status: int, code: int | None, words: str) -> MemosError | None:
+    if code is not None and is_known(code):
+        return refusal(host, code, words)
+    if is_known(status):
+        return refusal(host, status, words)
+    if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
+        return not_understood(host, f"HTTP {status}")
+    return None if code in _SUCCESS else not_understood(host, f"code {code}: {words}".rstrip(": "))
+
+
+def _parsed(body: bytes | bytearray) -> Any:
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return None
+
+
+def _looks_of(body: bytes | bytearray) -> str:
+    start = body.lstrip()[:1]
+    if not start:
+        return "empty"
+    return "HTML" if start == b"<" else "not a JSON object"
+
+
+def _code(value: Any) -> int | None:
+    """Read the code; -1 stands for what is no number."""
+    if isinstance(value, str) and value.isdecimal():
+        return int(value[:9])
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    return -1
+
+
+def _words(envelope: Mapping[str, Any]) -> str:
+    """The server's own words; where it refused parameters, their names and why."""
+    detail = envelope.get("detail")
+    if isinstance(detail, list):
+        problems = [problem for problem in detail if isinstance(problem, dict)]
+        parts = [f"{_last(problem.get('loc'))}: {problem.get('msg')}" for problem in problems]
+        return "; ".join(dict.fromkeys(parts))
+    words = envelope.get("message") or detail
+    return words if isinstance(words, str) else ""
+
+
+def _last(location: Any) -> Any:
+    return location[-1] if isinstance(location, list) and location else "request"

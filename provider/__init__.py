@@ -1,0 +1,1 @@
+"""The provider: the form for the credentials, and the proof that they work."""
