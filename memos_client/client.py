@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
-from itertools import count
 from pathlib import Path
 from typing import Any, Never
 
@@ -106,7 +105,9 @@ class MemosClient:
     def _call(self, path: str, body: Mapping[str, Any], patience: Patience, *, repeatable: bool) -> Any:
         """Send a request as often as it may be sent, and return the `data` of its reply."""
         deadline = time.monotonic() + patience.ceiling
-        for tries in count(1):
+        tries = 0
+        while True:
+            tries += 1
             exchange = Exchange(patience, deadline, repeatable)
             try:
                 return self._exchange(path, body, exchange)
@@ -115,7 +116,6 @@ class MemosClient:
                 if pause is None or time.monotonic() + pause >= deadline:
                     raise failure.error from None
             time.sleep(pause)
-        raise AssertionError  # count never ends
 
     def _exchange(self, path: str, body: Mapping[str, Any], exchange: Exchange) -> Any:
         """Send a request once, and return the `data` of its reply."""
@@ -229,9 +229,8 @@ def _adapter() -> _Adapter:
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    bundle = (
-        os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
-    )
+    named = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"))
+    bundle = next(filter(None, named), DEFAULT_CA_BUNDLE_PATH)
     if Path(bundle).is_dir():
         return ssl.create_default_context(capath=bundle)
     return ssl.create_default_context(cafile=bundle)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any
-from uuid import uuid4
 
 from pydantic_core import to_json
 
@@ -135,8 +134,8 @@ class SelfHostedDialect:
             custom_tags=list(request.tags),
             info=request.info | identity,
             async_mode="async" if request.async_mode else "sync",
-            # This server takes the task's name from its client and returns none.
-            task_id=str(uuid4()),
+            # It does not come back in the reply.
+            task_id=request.task_id,
         )
 
     def search_body(self, request: SearchRequest) -> Body:
@@ -179,7 +178,7 @@ class SelfHostedDialect:
                 f"MemOS at {self.host} stored nothing of these messages.",
                 "Look at that server's log: its language model or its embedder may not work.",
             )
-        return _add_result(request, done=not request.async_mode, memories=data)
+        return _add_result(request, done=not request.async_mode, task_id=request.task_id, memories=data)
 
     def read_search(self, data: Any, request: SearchRequest) -> SearchResult:
         """Read the `data` of the reply to a search.
@@ -294,9 +293,7 @@ def _search_result(host: str, data: Body, request: SearchRequest) -> SearchResul
     return result
 
 
-def _add_result(
-    request: AddRequest, *, done: bool, task_id: str = "", memories: Sequence[Body] = ()
-) -> AddResult:
+def _add_result(request: AddRequest, *, done: bool, task_id: str, memories: Sequence[Body] = ()) -> AddResult:
     # The ids that an asynchronous add of MemOS's own server returns die when it refines the memory.
     ids = [memory["memory_id"] for memory in memories if isinstance(memory.get("memory_id"), str)]
     return AddResult(

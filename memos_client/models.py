@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from pydantic import (
     AfterValidator,
@@ -345,6 +346,11 @@ class AddRequest(Input):
         ]
         cleaned = (turn.model_copy(update={"content": without_blocks(turn.content)}) for turn in said)
         return [turn for turn in cleaned if not _is_blank(turn.content)]
+
+    @cached_property
+    def task_id(self) -> str:
+        """A name for this piece of work, for the server that wants its client to choose one."""
+        return str(uuid4())
 
     @model_validator(mode="after")
     def _check(self) -> Self:

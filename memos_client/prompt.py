@@ -23,7 +23,7 @@ def line(text: str, time: datetime | None = None, mark: str | None = None) -> st
     end its line or open or close a section. MemOS's own marks such as "[assistant view]" stay.
     """
     safe = _UNPRINTABLE.sub(" ", text).strip().replace("<", "&lt;").replace(">", "&gt;")
-    dated = f"[{time:%Y-%m-%d}] {safe}" if time else safe
+    dated = f"[{time.date()}] {safe}" if time else safe
     return f"- {dated} ({mark})" if mark else f"- {dated}"
 
 

@@ -3,10 +3,9 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
 
 from memos_client import prompt
 
@@ -17,34 +16,59 @@ _LARGEST_EXACT = 2**53
 _MILLISECONDS_FROM = 1e11  # as seconds, that is the year 5138
 
 
-class Memory(BaseModel):
-    """One recalled memory; what MemOS did not say is absent."""
+@dataclass(frozen=True)
+class Memory:
+    """One recalled memory; what MemOS did not say is empty or None."""
 
-    model_config = ConfigDict(frozen=True)
-
-    id: str | None = None
+    id: str
     kind: Kind
     text: str
-    title: str | None = None
-    time: str | None = None
-    """When it happened or, failing that, was stored: ISO 8601 in UTC, to the second."""
-    relevance: float | None = None
-    tags: list[str] | None = None
+    title: str
+    when: datetime | None
+    """When it happened or, failing that, was stored; in UTC."""
+    relevance: float | None
+    tags: list[str]
+    mark: str | None
+    """Whether a preference was stated ("explicit") or concluded ("implicit")."""
 
     @classmethod
     def read(cls, kind: Kind, item: Item) -> "Memory":
         """Read one item of the list that holds `kind`, in the shape of the cloud's reply to a search."""
         tags = item.get("tags")
-        when = _moment(item.get("memory_time")) or _moment(item.get("create_time"))
         return cls(
-            id=_plain(item.get("id")) or None,
+            id=_plain(item.get("id")),
             kind=kind,
             text=_TEXTS[kind](item),
-            title=_TITLES[kind](item) or None,
-            time=when and when.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            title=_TITLES[kind](item),
+            when=_moment(item.get("memory_time")) or _moment(item.get("create_time")),
             relevance=_number(item.get("relativity")),
-            tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else None,
+            tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
+            mark=_MARKS.get(_plain(item.get("preference_type"))) if kind == "preference" else None,
         )
+
+    @property
+    def rank(self) -> float:
+        """What memories are ordered by. One without a score was chosen all the same: it comes last."""
+        return -math.inf if self.relevance is None else self.relevance
+
+    @property
+    def line(self) -> str:
+        """The memory in a prompt block."""
+        return prompt.line(self.text, self.when, self.mark)
+
+    @property
+    def variable(self) -> dict[str, Any]:
+        """The memory in the tool's variable `memories`: absent values left out, the time in ISO 8601."""
+        values = {
+            "id": self.id,
+            "kind": self.kind,
+            "text": self.text,
+            "title": self.title,
+            "time": self.when and self.when.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "relevance": self.relevance,
+            "tags": self.tags,
+        }
+        return {name: value for name, value in values.items() if value not in ("", None, [])}
 
 
 class SearchResult:
@@ -59,24 +83,18 @@ class SearchResult:
     def __init__(self, lists: dict[str, Any], user_id: str, most_characters: int) -> None:
         self.envelope = {"code": 0, "message": "ok", "data": _exact(lists)}
         """What apps built for version 0.0.4 read from the tool's `json`."""
-        found = [
-            (Memory.read(kind, item), _mark(item)) for kind, name in LISTS.items() for item in lists[name]
-        ]
-        found = [(memory, mark) for memory, mark in found if memory.text]
-        found.sort(key=lambda pair: _rank(pair[0]), reverse=True)
-        context = prompt.block(
-            ((memory.kind, prompt.line(memory.text, _moment(memory.time), mark)) for memory, mark in found),
-            most_characters,
-        )
+        memories = [Memory.read(kind, item) for kind, name in LISTS.items() for item in lists[name]]
+        memories = sorted((memory for memory in memories if memory.text), key=lambda m: m.rank, reverse=True)
+        context = prompt.block(((memory.kind, memory.line) for memory in memories), most_characters)
         self.variables = {
             "memory_context": context,
-            "memories": [memory.model_dump(exclude_none=True) for memory, _ in found],
-            "count": len(found),
-            "found": bool(found),
+            "memories": [memory.variable for memory in memories],
+            "count": len(memories),
+            "found": bool(memories),
             "user_id": user_id,
         }
         """The tool's output variables, by name."""
-        self.text = context or _nothing(len(found))
+        self.text = context or _nothing(len(memories))
         """What an agent reads."""
 
 
@@ -111,20 +129,13 @@ LISTS: dict[Kind, str] = {
 }
 
 
+_MARKS = {"explicit_preference": "explicit", "implicit_preference": "implicit"}
+
+
 def _nothing(count: int) -> str:
     if count:
         return f"{count} found in memory, but none fits into max_context_chars."
     return "Nothing relevant was found in memory."
-
-
-def _rank(memory: Memory) -> float:
-    # An item without a score was chosen by the server all the same: it follows those with one.
-    return -math.inf if memory.relevance is None else memory.relevance
-
-
-def _mark(item: Item) -> str | None:
-    kind = _plain(item.get("preference_type"))
-    return {"explicit_preference": "explicit", "implicit_preference": "implicit"}.get(kind)
 
 
 def _tool_text(item: Item) -> str:
@@ -185,7 +196,7 @@ def _exact(value: Any) -> Any:
 
 def _number(value: Any) -> float | None:
     # The cloud's specification types a skill's relativity as a string.
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
@@ -202,11 +213,12 @@ def epoch_milliseconds(value: Any) -> int | None:
 
 def _moment(value: Any) -> datetime | None:
     """Read a time as MemOS writes it: epoch milliseconds or seconds, or ISO 8601 (without a zone: UTC)."""
-    number = _number(value)
     try:
-        if number is not None:
-            return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS_FROM else number, UTC)
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return moment and (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
+        if isinstance(value, str) and not value.isdecimal():
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        number = _number(value)
+        seconds = number / 1000 if number and number > _MILLISECONDS_FROM else number
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
