@@ -1,0 +1,1 @@
+"""Runs the plugin outside Dify: to try it, and to test it."""
