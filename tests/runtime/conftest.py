@@ -1,0 +1,22 @@
+"""The plugin process that Dify would run, watched for everything it writes."""
+
+import base64
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from sandbox.plugin_process import PluginProcess
+
+KEY = "mpg-canary-5a17c0ffee"
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Iterator[PluginProcess]:
+    """One process for all tests of a module; in the end, its output must not hold the key in any form."""
+    with PluginProcess() as process:
+        yield process
+    written = process.stdout + process.stderr
+    for form in (KEY.encode(), base64.b64encode(KEY.encode()), quote(KEY).encode()):
+        assert form not in written
+    assert process.stray_lines == []
