@@ -11,9 +11,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Never
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+from requests.utils import (
+    DEFAULT_CA_BUNDLE_PATH,
+    get_auth_from_url,
+    get_environ_proxies,
+    select_proxy,
+)
+from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout, make_headers
 from urllib3.exceptions import HTTPError
 
 from memos_client.connections import (
@@ -120,38 +124,41 @@ class MemosClient:
     def _exchange(self, path: str, body: Mapping[str, Any], exchange: Exchange) -> Any:
         """Send a request once, and return the `data` of its reply."""
         authorization = self._dialect.authorization
-        headers = _HEADERS | ({"Authorization": authorization} if authorization else {})
-        request = requests.Request("POST", self._dialect.url + path, headers, data=json.dumps(body).encode())
         current_exchange.set(exchange)
         try:
-            response = _adapter().send(
-                request.prepare(),
-                stream=True,
-                timeout=(min(CONNECT_SECONDS, exchange.patience()), exchange.call.silence),
-                proxies=_proxies(self._dialect.url),
+            response = _pools(self._dialect.url).urlopen(
+                "POST",
+                self._dialect.url + path,
+                body=json.dumps(body).encode(),
+                headers=_HEADERS | ({"Authorization": authorization} if authorization else {}),
+                timeout=Timeout(min(CONNECT_SECONDS, exchange.patience()), exchange.call.silence),
+                preload_content=False,
+                redirect=False,
+                retries=False,
             )
             with response:
                 reply = self._read(response)
-        except (requests.RequestException, HTTPError, OSError) as error:
+        except (HTTPError, OSError) as error:
             self._give_up(error, exchange)
         try:
             secret = authorization.rpartition(" ")[2]
-            return content(self._dialect.host, response.status_code, reply, secret)
+            return content(self._dialect.host, response.status, reply, secret)
         except MemosError as error:
-            passing = response.status_code in _PASSING_STATUSES
-            raise _ExchangeError(error, passing=passing, retry_after=_retry_after(response)) from None
+            passing = response.status in _PASSING_STATUSES
+            retry_after = _retry_after(response.headers.get("Retry-After", ""))
+            raise _ExchangeError(error, passing=passing, retry_after=retry_after) from None
 
-    def _read(self, response: requests.Response) -> bytearray:
+    def _read(self, response: BaseHTTPResponse) -> bytearray:
         declared = response.headers.get("Content-Length", "")
         too_large = not_understood(self._dialect.host, "too large")
         if declared.isdecimal() and int(declared[:20]) > LARGEST_REPLY:
             raise too_large
-        body = bytearray()
-        for chunk in response.raw.stream(_CHUNK, decode_content=True):
-            body += chunk
-            if len(body) > LARGEST_REPLY:
+        reply = bytearray()
+        for chunk in response.stream(_CHUNK, decode_content=True):
+            reply += chunk
+            if len(reply) > LARGEST_REPLY:
                 raise too_large
-        return body
+        return reply
 
     def _give_up(self, error: Exception, exchange: Exchange) -> Never:
         """Raise what stands behind an exchange that came to no whole reply."""
@@ -196,39 +203,37 @@ def pause_before_repeat(failure: _ExchangeError, exchange: Exchange, tries: int)
     return _FIRST_PAUSE * (1 << (tries - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
 
 
-class _Adapter(HTTPAdapter):
-    """The pools of kept-alive connections, one for each server, shared by all calls and all credentials.
-
-    There is no `requests.Session`: it would keep cookies, follow redirects and look for a netrc file.
-    """
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        server, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return server, {"ssl_context": _tls_context()} if server["scheme"] == "https" else {}
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the shared context knows the certificates, so that no connection loads them anew."""
-
-
-_POOLS = {"http": PlainPool, "https": TlsPool}
+@lru_cache(maxsize=_MOST_SERVERS)
+def _pools(url: str) -> PoolManager:
+    """The pools of kept-alive connections that lead to `url`: direct, or through the environment's proxy."""
+    proxy = select_proxy(url, get_environ_proxies(url, no_proxy=None)) or ""
+    proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    return _pools_through(proxy, secure=url.startswith("https:") or proxy.startswith("https:"))
 
 
 @cache
-def _adapter() -> _Adapter:
-    return _Adapter(pool_connections=_MOST_SERVERS, pool_maxsize=_MOST_CONNECTIONS)
+def _pools_through(proxy: str, *, secure: bool) -> PoolManager:
+    """One pool for each server, shared by all calls and credentials: a connection carries nobody's key."""
+    context = _tls_context() if secure else None
+    if proxy:
+        login = make_headers(proxy_basic_auth=":".join(get_auth_from_url(proxy))) if "@" in proxy else None
+        pools: PoolManager = ProxyManager(
+            proxy,
+            num_pools=_MOST_SERVERS,
+            maxsize=_MOST_CONNECTIONS,
+            proxy_headers=login,
+            ssl_context=context,
+            proxy_ssl_context=context,
+        )
+    else:
+        pools = PoolManager(num_pools=_MOST_SERVERS, maxsize=_MOST_CONNECTIONS, ssl_context=context)
+    pools.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+    return pools
 
 
 @cache
 def _tls_context() -> ssl.SSLContext:
+    """One for all connections, since reading the certificates takes longer than a call."""
     named = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"))
     bundle = next(filter(None, named), DEFAULT_CA_BUNDLE_PATH)
     if Path(bundle).is_dir():
@@ -236,14 +241,8 @@ def _tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=bundle)
 
 
-@lru_cache(maxsize=_MOST_SERVERS)
-def _proxies(url: str) -> dict[str, str]:
-    return get_environ_proxies(url, no_proxy=None)
-
-
-def _retry_after(response: requests.Response) -> float | None:
+def _retry_after(value: str) -> float | None:
     """The seconds that a Retry-After header asks for, given in seconds or as a date."""
-    value = response.headers.get("Retry-After", "")
     if value.isdecimal():
         return float(value[:10])
     try:
