@@ -18,7 +18,7 @@ _SOURCE = "Dify"
 _CLOUD_KEY = re.compile(r"(Token\s+)?(?P<key>mpg-\S+)", re.IGNORECASE)
 # A line of 5 MiB makes Dify kill the plugin process; what surrounds a message in its line fits into the rest.
 _LARGEST_MESSAGE = 4_500_000
-_SCHEME = re.compile(r"(Token|Bearer|Basic)\s+\S", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][\w-]*\s+\S")
 
 
 class CloudDialect:
@@ -213,7 +213,7 @@ def dialect_for(credentials: Credentials) -> Dialect:
     Raises:
         MemosInputError: The key is not one that this API takes.
     """
-    in_cloud = "/openmem/" in f"{credentials.url}/"
+    in_cloud = "/openmem/" in f"{credentials.path}/"
     if credentials.deployment == "cloud" or (credentials.deployment == "auto" and in_cloud):
         return CloudDialect(credentials)
     return SelfHostedDialect(credentials)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from memos_client.errors import MemosError, MemosServerError, is_known, not_understood, refusal
+from memos_client.errors import MemosError, MemosServerError, is_known, not_understood, refusal, shown
 
 _SUCCESS = {None, 0, 200}
 
@@ -36,7 +36,7 @@ def content(host: str, status: int, body: bytes | bytearray, secret: str) -> Any
         raise not_understood(host, _looks_of(body))
     data = envelope.get("data")
     if isinstance(data, dict) and (data.get("success") is False or data.get("status") == "failed"):
-        reason = f": {words.rstrip('.')}" if words not in {"", "ok"} else ""
+        reason = f": {shown(words)}" if shown(words) not in {"", "ok"} else ""
         raise MemosServerError(f"MemOS at {host} answered that this failed{reason}.")
     return data
 
@@ -48,7 +48,7 @@ def _refused(host: str, status: int, code: int | None, words: str) -> MemosError
         return refusal(host, status, words)
     if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
         return not_understood(host, f"HTTP {status}")
-    return None if code in _SUCCESS else not_understood(host, f"code {code}: {words}".rstrip(": "))
+    return None if code in _SUCCESS else not_understood(host, f"code {code}: {shown(words)}".rstrip(": "))
 
 
 def _parsed(body: bytes | bytearray) -> Any:
@@ -78,9 +78,9 @@ def _words(envelope: Mapping[str, Any]) -> str:
     """The server's own words; where it refused parameters, their names and why."""
     detail = envelope.get("detail")
     if isinstance(detail, list):
-        problems = [problem for problem in detail if isinstance(problem, dict)]
-        parts = [f"{_last(problem.get('loc'))}: {problem.get('msg')}" for problem in problems]
-        return "; ".join(dict.fromkeys(parts))
+        problems = [problem for problem in detail if isinstance(problem, dict) and problem.get("msg")]
+        if parts := [f"{_last(problem.get('loc'))}: {problem['msg']}" for problem in problems]:
+            return "; ".join(dict.fromkeys(parts))
     words = envelope.get("message") or detail
     return words if isinstance(words, str) else ""
 

@@ -91,13 +91,13 @@ CODES: dict[int, tuple[type[MemosError], str] | tuple[type[MemosError], str, str
     50002: (MemosServerError, "Operation failed"),
     50004: (MemosServerError, "Memory service temporarily unavailable"),
     50005: (MemosServerError, "Search service temporarily unavailable"),
-    50103: (MemosInputError, "Too many files (more than 20)"),
-    50104: (MemosInputError, "A file is too large (more than 100 MB)"),
-    50105: (MemosInputError, "The files are too large in all (more than 300 MB)"),
-    50107: (MemosInputError, "Unsupported file format"),
-    50120: (MemosInputError, "Knowledge base does not exist"),
-    50123: (MemosInputError, "Knowledge base is not associated with this project"),
-    50131: (MemosInputError, "Task does not exist"),
+    50103: (MemosServerError, "Too many files (more than 20)", _OTHER_VALUES),
+    50104: (MemosServerError, "A file is too large (more than 100 MB)", _OTHER_VALUES),
+    50105: (MemosServerError, "The files are too large in all (more than 300 MB)", _OTHER_VALUES),
+    50107: (MemosServerError, "Unsupported file format", _OTHER_VALUES),
+    50120: (MemosServerError, "Knowledge base does not exist", _OTHER_VALUES),
+    50123: (MemosServerError, "Knowledge base is not associated with this project", _OTHER_VALUES),
+    50131: (MemosServerError, "Task does not exist", _OTHER_VALUES),
     50143: (MemosServerError, "Failed to add the memory"),
     50144: (MemosServerError, "Failed to add the message"),
     50145: (MemosServerError, "Failed to save the feedback"),
@@ -134,14 +134,18 @@ def refusal(host: str, code: int, words: str) -> MemosError:
             ("Invalid request parameters{0}"), give way to the words of the code.
     """
     kind, usual_words, *special_advice = CODES.get(code) or (_class_of(code), _reason_phrase(code))
-    words = " ".join(words.split())
-    if not words or "{0}" in words:
-        words = usual_words
-    if len(words) > _LONGEST_WORDS:
-        words = words[:_LONGEST_WORDS].rstrip() + "…"
-    answer = f"{code}: {words.rstrip('.')}" if words else str(code)
+    words = shown(words) or usual_words
+    answer = f"{code}: {words}" if words else str(code)
     advice = special_advice[0] if special_advice else kind.advice or _OTHER_VALUES
     return kind(f"MemOS at {host} answered {answer}.", advice)
+
+
+def shown(words: str) -> str:
+    """Make a server's words fit for a message: one line, not too long, "" where they say nothing."""
+    words = " ".join(words.split()).rstrip(".")
+    if "{0}" in words:
+        return ""
+    return words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS].rstrip() + "…"
 
 
 def not_understood(host: str, what: str) -> MemosReplyError:

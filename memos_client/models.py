@@ -277,6 +277,11 @@ class Credentials(Input):
         return urlsplit(self.url).netloc
 
     @property
+    def path(self) -> str:
+        """The path of the URL, without a slash at the end."""
+        return urlsplit(self.url).path
+
+    @property
     def key(self) -> str:
         """The key as pasted, without stray space and line ends around it; "" when there is none."""
         return self.memos_api_key.get_secret_value().strip()
@@ -301,7 +306,7 @@ def _url_problem(url: str) -> str:
         (port == 0, "not a valid address"),
         (not _PATH.fullmatch(parts.path), "not a valid address"),
         (rightful and parts.scheme != "https", "the MemOS cloud wants https://"),
-        (rightful and "/openmem/" not in parts.path, f"the API address of this cloud is {rightful}"),
+        (rightful and "/openmem/" not in f"{parts.path}/", f"the API address of this cloud is {rightful}"),
     )
     return next((words for wrong, words in checks if wrong), "")
 

@@ -13,7 +13,6 @@ Kind = Literal["fact", "preference", "tool", "skill"]
 Item = Mapping[str, Any]
 
 _LARGEST_EXACT = 2**53
-_MILLISECONDS_FROM = 1e11  # as seconds, that is the year 5138
 
 
 @dataclass(frozen=True)
@@ -212,13 +211,12 @@ def epoch_milliseconds(value: Any) -> int | None:
 
 
 def _moment(value: Any) -> datetime | None:
-    """Read a time as MemOS writes it: epoch milliseconds or seconds, or ISO 8601 (without a zone: UTC)."""
+    """Read a time as MemOS writes it: epoch milliseconds, or ISO 8601 (without a zone: UTC)."""
     try:
         if isinstance(value, str) and not value.isdecimal():
             moment = datetime.fromisoformat(value)
             return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        number = _number(value)
-        seconds = number / 1000 if number and number > _MILLISECONDS_FROM else number
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+        milliseconds = _number(value)
+        return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
