@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test server lint clean
+.PHONY: help demo test server package bench soak lint clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -16,6 +16,15 @@ test: lint ## Run the linters and all tests
 server: $(READY) ## Run a MemOS server on this machine until Ctrl-C
 	@$(PYTHON) -m sandbox.memos_server
 
+package: $(READY) ## Build the package that Dify installs
+	@$(PYTHON) -m sandbox.package
+
+bench: $(READY) ## Measure the plugin beside the wire, the SDK and a connection per call
+	@$(PYTHON) -m sandbox.bench
+
+soak: $(READY) ## Put the plugin under load until its memory tells
+	@$(PYTHON) -m sandbox.soak
+
 lint: $(READY) ## Run the linters only
 	$(PYTHON) -m ruff check --quiet
 	$(PYTHON) -m ruff format --check --quiet
@@ -25,7 +34,7 @@ clean: ## Remove all that these targets made
 	rm -rf .venv .sandbox dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The environment of the plugin and of everything that tests it.
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements.txt requirements-dev.txt sandbox/graphon_requirements.txt
 	@echo "Setting up .venv (once, about half a minute) ..."
 	@for python in python3.12 python3 python; do \
 	  if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; then \
@@ -39,4 +48,5 @@ $(READY): requirements.txt requirements-dev.txt
 	echo "(on Debian and Ubuntu also python3.12-venv) or uv (https://docs.astral.sh/uv), and run this again." >&2; \
 	exit 1
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r sandbox/graphon_requirements.txt
 	@touch $@
