@@ -18,6 +18,7 @@ _SOURCE = "Dify"
 _CLOUD_KEY = re.compile(r"(Token\s+)?(?P<key>mpg-\S+)", re.IGNORECASE)
 # A line of 5 MiB makes Dify kill the plugin process; what surrounds a message in its line fits into the rest.
 _LARGEST_MESSAGE = 4_500_000
+_FIELD = re.compile(r"[A-Za-z_][\w.]*")
 _SCHEME = re.compile(r"[A-Za-z][\w-]*\s+\S")
 
 
@@ -73,7 +74,7 @@ class CloudDialect:
             skill_limit_number=request.skill_limit_number,
             relativity=request.relativity,
             knowledgebase_ids=list(request.knowledgebase_ids),
-            filter=_filter(request, created="create_time"),
+            filter=_filter(request, created="create_time", midnight=""),
             source=_SOURCE,
         )
 
@@ -125,14 +126,19 @@ class SelfHostedDialect:
         if taken := sorted(_RESERVED_INFO & request.info.keys()):
             names = ", ".join(taken)
             raise MemosInputError(f"info: a self-hosted MemOS keeps these names for itself: {names}.")
-        identity = _without_absent(agent_id=request.agent_id, app_id=request.app_id)
+        labels = _without_absent(
+            agent_id=request.agent_id,
+            app_id=request.app_id,
+            # An asynchronous add loses the tags on their way to its second half, which looks for them here.
+            custom_tags=list(request.tags),
+        )
         return _without_absent(
             user_id=request.user_id,
             writable_cube_ids=[request.user_id],
             session_id=request.conversation_id,
             messages=_messages(request.turns),
             custom_tags=list(request.tags),
-            info=request.info | identity,
+            info=request.info | labels,
             async_mode="async" if request.async_mode else "sync",
             # It does not come back in the reply.
             task_id=request.task_id,
@@ -147,6 +153,12 @@ class SelfHostedDialect:
         _refuse(knowledgebase_ids=request.knowledgebase_ids)
         if request.filter and not request.filter.keys() <= {"and", "or"}:
             raise MemosInputError("filter: a self-hosted MemOS has no filters for each source.")
+        rules = [rule for group in (request.filter or {}).values() for rule in group]
+        # One of its databases, Neo4j, takes these names into the text of its queries.
+        if not all(_FIELD.fullmatch(name) for rule in rules for name in rule):
+            raise MemosInputError(
+                "filter: a name holds only letters, digits, _ and . on a self-hosted MemOS."
+            )
         return _without_absent(
             query=request.query,
             user_id=request.user_id,
@@ -161,7 +173,7 @@ class SelfHostedDialect:
             include_skill_memory=request.include_skill,
             skill_mem_top_k=request.skill_limit_number,
             relativity=request.relativity,
-            filter=_filter(request, created="created_at"),
+            filter=_filter(request, created="created_at", midnight="T00:00:00+00:00"),
         )
 
     def read_add(self, data: Any, request: AddRequest) -> AddResult:
@@ -176,7 +188,8 @@ class SelfHostedDialect:
         if not data:
             raise MemosServerError(
                 f"MemOS at {self.host} stored nothing of these messages.",
-                "Look at that server's log: its language model or its embedder may not work.",
+                "They may hold nothing worth remembering. If all others fare so, look at that server's log: "
+                "its language model or its embedder may not work.",
             )
         return _add_result(request, done=not request.async_mode, task_id=request.task_id, memories=data)
 
@@ -219,23 +232,13 @@ def dialect_for(credentials: Credentials) -> Dialect:
     return SelfHostedDialect(credentials)
 
 
-# What this server's memories call the same things, seen on MemoryOS 2.0.33 (memos/memories/textual/item.py,
-# memos/mem_reader/read_skill_memory). Names of info that equal one of these are dropped there without a word,
-# or even replace the user's id.
+# MemoryOS 2.0.33 drops these names of info without a word (memos/api/handlers/add_handler.py), or means
+# something of its own by them: merged_from archives other memories.
 _RESERVED_INFO = {
-    *("background", "confidence", "covered_history", "created_at", "custom_tags", "embedding", "evolve_to"),
-    *("file_ids", "history", "id", "info", "internal_info", "is_fast", "key", "memory", "memory_type"),
-    *(
-        "merged_from",
-        "relativity",
-        "session_id",
-        "source",
-        "source_doc_id",
-        "sources",
-        "status",
-        "tags",
-        "type",
-    ),
+    *("background", "confidence", "covered_history", "created_at", "custom_tags", "dialog_id", "embedding"),
+    *("evolve_to", "file_ids", "history", "id", "info", "internal_info", "is_fast", "key", "mem_cube_id"),
+    *("memory", "memory_type", "merged_from", "metadata", "original_text", "preference", "preference_type"),
+    *("relativity", "score", "session_id", "source", "source_doc_id", "sources", "status", "tags", "type"),
     *("updated_at", "usage", "user_id", "user_name", "version", "visibility", "working_binding"),
 }
 
@@ -321,8 +324,11 @@ def _chat_time(turn: Message) -> str | None:
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else None
 
 
-def _filter(request: SearchRequest, *, created: str) -> Body | None:
-    """Compile the simple filters, or pass on the raw one; the APIs differ in the name of a time only."""
+def _filter(request: SearchRequest, *, created: str, midnight: str) -> Body | None:
+    """Compile the simple filters, or pass on the raw one; the APIs differ in how they name and write a time.
+
+    MemOS's own server reads a bare date differently from one of its databases to the next.
+    """
     if request.filter:
         return request.filter
     conditions: list[Body] = [{"tags": {"contains": tag}} for tag in request.tags]
@@ -331,9 +337,9 @@ def _filter(request: SearchRequest, *, created: str) -> Body | None:
     if request.app_id:
         conditions.append({"app_id": request.app_id})
     if request.created_after:
-        conditions.append({created: {"gte": request.created_after.isoformat()}})
+        conditions.append({created: {"gte": f"{request.created_after}{midnight}"}})
     if request.created_before:
-        conditions.append({created: {"lt": request.created_before.isoformat()}})
+        conditions.append({created: {"lt": f"{request.created_before}{midnight}"}})
     return {"and": conditions} if conditions else None
 
 

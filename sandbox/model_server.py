@@ -30,7 +30,7 @@ from tokenizers import Tokenizer
 LAYERS = 6
 HEADS = 12
 LONGEST_TEXT = 256
-"""Tokens of a text that count; the model's own limit, as are the two numbers above (its `config.json`)."""
+"""Tokens of a text that count. All three are the model's own (config.json, sentence_bert_config.json)."""
 
 
 class MiniLM:

@@ -96,8 +96,9 @@ def test_relativity_of_zero_is_sent(deployment: Deployment) -> None:
     assert search_body(deployment, relativity=0)["relativity"] == 0
 
 
-@of_each("created", "create_time", "created_at")
-def test_simple_filters_are_compiled(deployment: Deployment, created: str) -> None:
+@of_each("how", ("create_time", ""), ("created_at", "T00:00:00+00:00"))
+def test_simple_filters_are_compiled(deployment: Deployment, how: tuple[str, str]) -> None:
+    created, midnight = how
     days = {"created_after": "2026-01-01", "created_before": "2026-02-01"}
     body = search_body(deployment, tags="food, home", agent_id="agent-1", app_id="app-1", **days)
     assert body["filter"] == {
@@ -106,8 +107,8 @@ def test_simple_filters_are_compiled(deployment: Deployment, created: str) -> No
             {"tags": {"contains": "home"}},
             {"agent_id": "agent-1"},
             {"app_id": "app-1"},
-            {created: {"gte": "2026-01-01"}},
-            {created: {"lt": "2026-02-01"}},
+            {created: {"gte": f"2026-01-01{midnight}"}},
+            {created: {"lt": f"2026-02-01{midnight}"}},
         ]
     }
     assert not {"tags", "agent_id", "app_id", *days} & body.keys()
@@ -129,6 +130,13 @@ def test_one_simple_filter_stands_alone(deployment: Deployment, simple: Body, co
 def test_raw_filter_is_passed_on(deployment: Deployment, root: str) -> None:
     raw = {root: [{"scene": "chat"}, {"update_time": {"gte": "2026-01-01"}}]}
     assert search_body(deployment, filter=raw)["filter"] == raw
+
+
+def test_own_server_takes_no_name_that_could_be_a_query() -> None:
+    raw = {"and": [{"scene": "chat"}, {"x = 1 OR node.user": "chat"}]}
+    assert search_body(CLOUD, filter=raw)["filter"] == raw
+    with pytest.raises(MemosInputError, match=r"^filter: a name holds only letters"):
+        search_body(SELF_HOSTED, filter=raw)
 
 
 def test_filter_for_each_source_is_for_the_cloud() -> None:
@@ -160,7 +168,11 @@ IDENTITY = {"agent_id": "agent-1", "app_id": "app-1"}
     "body",
     FULL | {"source": "Dify"},
     {name: value for name, value in renamed(FULL).items() if name not in IDENTITY}
-    | {"info": {"scene": "chat"} | IDENTITY, "async_mode": "sync", "writable_cube_ids": ["user-1"]},
+    | {
+        "info": {"scene": "chat", "custom_tags": ["food", "home"]} | IDENTITY,
+        "async_mode": "sync",
+        "writable_cube_ids": ["user-1"],
+    },
 )
 def test_full_add(deployment: Deployment, body: Body) -> None:
     sent = add_body(deployment, **FULL_ADD)

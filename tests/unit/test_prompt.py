@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memos_client.prompt import block, line, without_blocks
@@ -11,6 +11,8 @@ from tests.unit.samples import cases
 
 FOURTH = datetime(2026, 1, 4, 12, tzinfo=UTC)
 kinds = st.sampled_from(["fact", "preference", "tool", "skill"])
+# A busy machine is no reason to fail.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 items = st.lists(st.tuples(kinds, st.text(max_size=60).map(line)), max_size=12)
 
 
@@ -53,6 +55,7 @@ def test_value_stays_one_harmless_line(text: str, written: str) -> None:
     assert line(text) == written
 
 
+@patient
 @given(st.text(max_size=200))
 def test_no_value_breaks_out_of_its_line(text: str) -> None:
     written = line(text, FOURTH, "explicit")
@@ -60,6 +63,7 @@ def test_no_value_breaks_out_of_its_line(text: str) -> None:
     assert not {"<", ">"} & set(written)
 
 
+@patient
 @given(items, st.integers(1, 800))
 def test_budget_is_never_exceeded_and_items_stay_whole(lines: list[tuple[str, str]], most: int) -> None:
     text = block(lines, most)
@@ -67,6 +71,7 @@ def test_budget_is_never_exceeded_and_items_stay_whole(lines: list[tuple[str, st
     assert {row for row in text.splitlines() if row.startswith("- ")} <= {written for _, written in lines}
 
 
+@patient
 @given(items.filter(bool))
 def test_budget_of_exactly_the_block_keeps_all_of_it(lines: list[tuple[str, str]]) -> None:
     whole = block(lines)
@@ -114,6 +119,7 @@ def test_very_many_tags_are_no_trouble(tag: str) -> None:
     assert without_blocks(f"{tag * 200_000}Hello.") == f"{kept * 200_000}Hello."
 
 
+@patient
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=4), items.filter(bool))
 def test_whatever_block_was_written_is_taken_out(said: list[str], lines: list[tuple[str, str]]) -> None:
     assert without_blocks(block(lines).join(said)) == "".join(said)

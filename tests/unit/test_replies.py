@@ -14,7 +14,7 @@ from memos_client.errors import (
     MemosServerError,
 )
 from memos_client.models import AddRequest, SearchRequest
-from memos_client.results import AddResult, SearchResult
+from memos_client.results import LISTS, AddResult, Kind, SearchResult
 from tests.unit.samples import BOTH, CLOUD, REPLIES, SELF_HOSTED, Deployment, Memos, Reply, cases
 
 EVERY_KIND = {"include_tool_memory": True, "include_skill": True}
@@ -305,6 +305,40 @@ def test_context_limit_shortens_the_block_only(memos: Memos, most: int) -> None:
     assert len(result.variables["memory_context"]) <= most
     assert result.variables["count"] == 5
     assert result.text
+
+
+@cases(
+    "kind, item, told",
+    {
+        "fact": ("fact", {"memory_value": " x "}, {"text": "x"}),
+        "fact with title": ("fact", {"memory_value": "x", "memory_key": "T"}, {"text": "x", "title": "T"}),
+        "fact as an object": ("fact", {"memory_value": {"ä": [1]}}, {"text": '{"ä": [1]}'}),
+        "preference": ("preference", {"preference": "x", "reasoning": "y"}, {"text": "x"}),
+        "tool": ("tool", {"tool_value": "x", "experience": None}, {"text": "x"}),
+        "experience alone": ("tool", {"experience": ["y", "z"]}, {"text": "Experience: y; z"}),
+        "skill as text": ("skill", {"skill_value": "x"}, {"text": "x"}),
+        "skill by name": ("skill", {"skill_value": {"name": "N"}}, {"text": "N", "title": "N"}),
+        "whole skill": (
+            "skill",
+            {
+                "skill_value": {
+                    "description": "d.",
+                    "procedure": "p.",
+                    "experience": ["e."],
+                    "preference": ["f."],
+                }
+            },
+            {"text": "d. Procedure: p. Experience: e. Preference: f."},
+        ),
+        "no text": ("fact", {"memory_value": "  ", "memory_key": "T"}, None),
+    },
+)
+def test_text_and_title_of_an_item(
+    memos: Memos, kind: Kind, item: dict[str, Any], told: dict[str, str] | None
+) -> None:
+    memos.plays(CLOUD.says({LISTS[kind]: [item]}))
+    found = search(CLOUD, **EVERY_KIND).variables["memories"]
+    assert found == ([{"kind": kind} | told] if told else [])
 
 
 STORED = {"create_time": 1767571199000}
