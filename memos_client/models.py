@@ -37,6 +37,7 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 # What Dify's engine writes where a variable has no value: its bare name (seen on graphon 0.8.0).
 _UNRESOLVED = re.compile(r"(sys|env|conversation|\d{13,})\.\w+(\.\w+)*|\{\{#.*#\}\}")
+_PRINTED_ENUM = re.compile(r"<\w+\.\w+: '\w*'>")
 _DAYS_AGO = re.compile(r"(\d{1,5})d")
 _SOURCES = {"user", "agent", "public", "knowledgebase"}
 
@@ -124,8 +125,9 @@ def _decoded(value: Any) -> Any:
 
 
 def _not_printed_python(text: str) -> str:
-    # Dify prints a list or an object that is put into a text field as Python would.
-    bare = text.strip()
+    # Dify prints a list or an object that is put into a text field as Python would. In a node of an old app that
+    # can be the field's own definition, alike for all users: {'value': '{{#sys.user_id#}}', 'type': <…>}.
+    bare = _PRINTED_ENUM.sub("None", text.strip())
     if bare[:1] + bare[-1:] not in {"[]", "{}"}:
         return text
     try:
@@ -173,7 +175,7 @@ def _resolved(text: str) -> str:
 
 def _separated(value: Any) -> Any:
     if isinstance(value, str):
-        value = _decoded(value) if value.strip().startswith("[") else value.split(",")
+        value = _decoded(value) if value.strip().startswith("[") else _not_printed_python(value).split(",")
     if not isinstance(value, list) or not all(isinstance(part, str | None) for part in value):
         raise ValueError("wants text separated by commas")
     parts = (_readable(part or "").strip() for part in value)

@@ -170,3 +170,12 @@ def test_query_is_made_sendable_and_otherwise_kept(text: str, sent: str) -> None
 
 def test_query_of_unsendable_characters_only_is_absent() -> None:
     assert refusal(query="\0") == "query: needed."
+
+
+def test_definition_of_a_field_is_no_user() -> None:
+    printed = "{'value': '{{#sys.user_id#}}', 'type': <ToolInputType.MIXED: 'mixed'>}"
+    assert refusal(user_id=printed) == "user_id: wants text, and got a list or an object."
+
+
+def test_object_is_no_list_of_tags() -> None:
+    assert refusal(tags="{'k': None}") == "tags: wants text, and got a list or an object."

@@ -1,0 +1,67 @@
+"""The demo, and the workflow app, on MemOS's own server."""
+
+import os
+import re
+import subprocess
+import sys
+
+from sandbox.chat_model import repeat_memories
+from sandbox.demo import QUESTION, TOLD
+from sandbox.dify_engine import DifyApp
+from sandbox.memos_server import MemosServer
+from sandbox.plugin_process import REPOSITORY, PluginProcess
+from sandbox.scripted_server import ScriptedServer
+from tests.app.apps import WORKFLOW
+
+HEADING = re.compile(r"^.+\n-+\n", re.MULTILINE)
+
+
+def demo(url: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sandbox.demo"],
+        cwd=REPOSITORY,
+        env=os.environ | {"MEMOS_URL": url, "MEMOS_API_KEY": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_demo_shows_what_it_promises(memos_server: MemosServer) -> None:
+    shown = demo(memos_server.url)
+
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    _, validated, told, recalled, other, _ = HEADING.split(shown.stdout)[1:]
+    assert "No answer from MemOS at 127.0.0.1:9" in validated
+    assert "    accepted\n" in validated
+    for message in TOLD:
+        assert f"first-user: {message}\n" in told
+    assert f"first-user: {QUESTION}\n" in recalled
+    assert recalled.count("vegetarian") == 2, "once in the answer, once in the prompt"
+    assert "</memories>" in recalled
+    assert f"second-user: {QUESTION}\n" in other
+    assert "vegetarian" not in other
+
+
+def test_the_demo_fails_with_a_sentence() -> None:
+    with ScriptedServer() as gone:
+        pass
+    shown = demo(gone.url)
+
+    assert shown.returncode == 1
+    assert shown.stderr.startswith("\nThe demo failed. These credentials were refused: No answer from MemOS")
+    assert "Traceback" not in shown.stderr
+
+
+def test_the_workflow_knows_its_user_on_the_second_run(
+    app_plugin: PluginProcess, memos_server: MemosServer
+) -> None:
+    credentials = {"memos_url": memos_server.url, "memos_api_key": ""}
+    app = DifyApp(WORKFLOW.read_text(), app_plugin, credentials, model=repeat_memories)
+    first = app.run({"message": TOLD[0]}, user_id="ada")
+    second = app.run({"message": f"{TOLD[0]} Or not?"}, user_id="ada")
+    stranger = app.run({"message": f"{TOLD[0]} Or not?"}, user_id="bob")
+
+    assert first.outputs == {"answer": "Noted.", "memory_status": "running"}
+    assert "vegetarian" in second.outputs["answer"]
+    assert stranger.outputs["answer"] == "I don't know that yet."
