@@ -141,8 +141,7 @@ class MemosClient:
         except (HTTPError, OSError) as error:
             self._give_up(error, exchange)
         try:
-            secret = authorization.rpartition(" ")[2]
-            return content(self._dialect.host, response.status, reply, secret)
+            return content(self._dialect.host, response.status, reply, authorization.split()[1:])
         except MemosError as error:
             passing = response.status in _PASSING_STATUSES
             retry_after = _retry_after(response.headers.get("Retry-After", ""))

@@ -1,16 +1,19 @@
 """Opens the envelope {"code", "message", "data"} that every reply of MemOS comes in."""
 
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from pydantic_core import from_json
 
 from memos_client.errors import MemosError, MemosServerError, is_known, not_understood, refusal, shown
 
 _SUCCESS = {None, 0, 200}
+_SHORTEST_SECRET = 6
 
 
-def content(host: str, status: int, body: bytes | bytearray, secret: str) -> Any:
+def content(host: str, status: int, body: bytes | bytearray, secrets: Sequence[str]) -> Any:
     """Return the `data` of a reply that says yes.
 
     Both a body without an error code and an HTTP status of success are needed; a known code in the body wins
@@ -20,7 +23,7 @@ def content(host: str, status: int, body: bytes | bytearray, secret: str) -> Any
         host: Who answered.
         status: The HTTP status.
         body: The reply, decompressed.
-        secret: What must not be shown, should the server have put it into its message.
+        secrets: What must not be shown, should the server have put it into its message.
 
     Raises:
         MemosError: The reply says no, or is none of MemOS's; one of its kinds, see `memos_client.errors`.
@@ -28,8 +31,9 @@ def content(host: str, status: int, body: bytes | bytearray, secret: str) -> Any
     reply = _parsed(body)
     envelope = reply if isinstance(reply, dict) else {}
     code, words = _code(envelope.get("code")), _words(envelope)
-    if secret:
-        words = words.replace(secret, "[API key]")
+    for secret in secrets:
+        for form in _written_forms(secret):
+            words = words.replace(form, "[API key]")
     if error := _refused(host, status, code, words):
         raise error
     if not isinstance(reply, dict):
@@ -39,6 +43,17 @@ def content(host: str, status: int, body: bytes | bytearray, secret: str) -> Any
         reason = f": {shown(words)}" if shown(words) not in {"", "ok"} else ""
         raise MemosServerError(f"MemOS at {host} answered that this failed{reason}.")
     return data
+
+
+def _written_forms(secret: str) -> list[str]:
+    """The secret as it is, as URLs and forms hold it, and as base64 does at any place of a longer text."""
+    forms = [secret, quote(secret), quote(secret, safe="")]
+    for before in range(3):
+        # Of the characters, six bits each, only those that lie within the secret's own bytes.
+        first, end = -(-8 * before // 6), 8 * (before + len(secret)) // 6
+        encoded = b64encode(bytes(before) + secret.encode())[first:end].decode()
+        forms += [encoded, encoded.replace("+", "-").replace("/", "_")]
+    return [form for form in forms if len(form) >= _SHORTEST_SECRET]
 
 
 def _refused(host: str, status: int, code: int | None, words: str) -> MemosError | None:

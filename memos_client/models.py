@@ -125,8 +125,8 @@ def _decoded(value: Any) -> Any:
 
 
 def _not_printed_python(text: str) -> str:
-    # Dify prints a list or an object that is put into a text field as Python would. In a node of an old app that
-    # can be the field's own definition, alike for all users: {'value': '{{#sys.user_id#}}', 'type': <…>}.
+    # Dify prints a list or an object that is put into a text field as Python would. In a node of an old app,
+    # that can be the field's own definition, one for all users: {'value': '{{#sys.user_id#}}', 'type': <…>}.
     bare = _PRINTED_ENUM.sub("None", text.strip())
     if bare[:1] + bare[-1:] not in {"[]", "{}"}:
         return text
@@ -301,6 +301,7 @@ def _url_problem(url: str) -> str:
     checks = (
         (len(url) > _LONGEST_URL, f"at most {_LONGEST_URL} characters"),
         (not url.isascii(), "only ASCII characters; write an international name in its xn-- form"),
+        (not url.isprintable(), "no line ends and no control characters"),
         (parts.scheme not in {"http", "https"}, "wants an address that starts with https:// or http://"),
         ("@" in parts.netloc, "no user name or password in the address; the key has its own field"),
         ("?" in url or "#" in url, "no ? and no # in the address"),

@@ -48,7 +48,7 @@ STATUSES = {status: kind for kind, statuses in STATUSES_OF.items() for status in
 def refusal(body: Any, status: int = 200, secret: str = "") -> MemosError:
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(MemosError) as caught:
-        content(HOST, status, sent, secret)
+        content(HOST, status, sent, [secret])
     return caught.value
 
 
@@ -166,7 +166,7 @@ def test_success_without_an_envelope_is_not_understood(body: bytes, what: str) -
 @pytest.mark.parametrize("head", [{"code": 0}, {"code": 200}, {"code": None}, {}, {"code": "0"}], ids=str)
 @pytest.mark.parametrize("data", [{}, [], None, {"success": True, "status": "running"}], ids=str)
 def test_success_needs_status_and_code(status: int, head: dict[str, Any], data: Any) -> None:
-    assert content(HOST, status, json.dumps(head | {"data": data}).encode(), "") == data
+    assert content(HOST, status, json.dumps(head | {"data": data}).encode(), []) == data
 
 
 @pytest.mark.parametrize("data", [{"success": False}, {"status": "failed"}], ids=str)
