@@ -4,12 +4,14 @@ import json
 import os
 import random
 import ssl
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 from requests.utils import (
     DEFAULT_CA_BUNDLE_PATH,
@@ -23,6 +25,7 @@ from urllib3.exceptions import HTTPError
 from memos_client.connections import (
     CONNECT_SECONDS,
     CUT_OFF,
+    LARGEST_REPLY,
     Exchange,
     Patience,
     PlainPool,
@@ -43,15 +46,16 @@ ADD = Patience(silence=30, ceiling=60)
 SYNCHRONOUS_ADD = Patience(silence=120, ceiling=150)
 PROBE = Patience(silence=15, ceiling=15, tries=1)
 
-LARGEST_REPLY = 4 * 1024 * 1024
-"""Bytes of a reply, after decompression, that are read."""
-
 _MOST_SERVERS = 100
 # As many as the calls that the SDK serves at once (MAX_WORKER of dify_plugin/config/config.py).
 _MOST_CONNECTIONS = 1000
 _FIRST_PAUSE = 0.2
 _PASSING_STATUSES = {429, 502, 503, 504}
 _CHUNK = 16 * 1024
+# Replies beyond this size are read a few at a time: many at once would not fit into the memory that
+# manifest.yaml asks for.
+_SMALL_REPLY = 256 * 1024
+_places_of_large_replies = threading.BoundedSemaphore(4)
 _PROBE_USER = "dify-credentials-check"
 _HEADERS = {
     "Accept": "application/json",
@@ -112,92 +116,79 @@ class MemosClient:
         tries = 0
         while True:
             tries += 1
-            exchange = Exchange(patience, deadline, repeatable)
+            exchange = Exchange(patience, deadline, repeatable, fresh=tries > 1 or not repeatable)
             try:
                 return self._exchange(path, body, exchange)
-            except _ExchangeError as failure:
-                pause = pause_before_repeat(failure, exchange, tries)
+            except MemosError:
+                pause = pause_before_repeat(exchange, tries)
                 if pause is None or time.monotonic() + pause >= deadline:
-                    raise failure.error from None
+                    raise
             time.sleep(pause)
 
     def _exchange(self, path: str, body: Mapping[str, Any], exchange: Exchange) -> Any:
         """Send a request once, and return the `data` of its reply."""
         authorization = self._dialect.authorization
         current_exchange.set(exchange)
+        reply = bytearray()
         try:
-            response = _pools(self._dialect.url).urlopen(
+            with _pools(self._dialect.url).urlopen(
                 "POST",
                 self._dialect.url + path,
                 body=json.dumps(body).encode(),
                 headers=_HEADERS | ({"Authorization": authorization} if authorization else {}),
-                timeout=Timeout(min(CONNECT_SECONDS, exchange.patience()), exchange.call.silence),
+                timeout=Timeout(min(CONNECT_SECONDS, exchange.time_left()), exchange.call.silence),
                 preload_content=False,
                 redirect=False,
                 retries=False,
-            )
-            with response:
-                reply = self._read(response)
-        except (HTTPError, OSError) as error:
-            self._give_up(error, exchange)
-        try:
-            return content(self._dialect.host, response.status, reply, authorization.split()[1:])
-        except MemosError as error:
-            passing = response.status in _PASSING_STATUSES
-            retry_after = _retry_after(response.headers.get("Retry-After", ""))
-            raise _ExchangeError(error, passing=passing, retry_after=retry_after) from None
+            ) as response:
+                exchange.answered = True
+                self._read(response, exchange, reply)
+        except (HTTPError, OSError, ValueError) as error:
+            # Frames that urllib3's exceptions keep alive would hold it until garbage is collected.
+            reply.clear()
+            raise self._no_reply(error, exchange) from None
+        exchange.passing = response.status in _PASSING_STATUSES
+        exchange.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+        return content(self._dialect.host, response.status, reply, authorization.split()[1:])
 
-    def _read(self, response: BaseHTTPResponse) -> bytearray:
+    def _read(self, response: BaseHTTPResponse, exchange: Exchange, reply: bytearray) -> None:
         declared = response.headers.get("Content-Length", "")
-        too_large = not_understood(self._dialect.host, "too large")
         if declared.isdecimal() and int(declared[:20]) > LARGEST_REPLY:
-            raise too_large
-        reply = bytearray()
-        for chunk in response.stream(_CHUNK, decode_content=True):
-            reply += chunk
-            if len(reply) > LARGEST_REPLY:
-                raise too_large
-        return reply
+            raise not_understood(self._dialect.host, "too large")
+        with ExitStack() as place:
+            for chunk in response.stream(_CHUNK, decode_content=True):
+                if len(reply) <= _SMALL_REPLY < len(reply) + len(chunk):
+                    if not _places_of_large_replies.acquire(timeout=exchange.time_left()):
+                        raise TimeoutError
+                    place.callback(_places_of_large_replies.release)
+                reply += chunk
+                if len(reply) > LARGEST_REPLY:
+                    raise not_understood(self._dialect.host, "too large")
 
-    def _give_up(self, error: Exception, exchange: Exchange) -> Never:
-        """Raise what stands behind an exchange that came to no whole reply."""
+    def _no_reply(self, error: Exception, exchange: Exchange) -> MemosError:
+        """Tell what stands behind an exchange that came to no whole reply."""
         host = self._dialect.host
-        if what := misfit(error):
-            raise _ExchangeError(not_understood(host, what), passing=what == CUT_OFF)
-        reason, passing = why_no_answer(error, exchange)
+        if what := misfit(error, exchange):
+            exchange.passing = what == CUT_OFF
+            return not_understood(host, what)
+        reason, exchange.passing = why_no_answer(error, exchange)
         fact = f"No answer from MemOS at {host} ({reason})."
         if exchange.sent and not exchange.repeatable:
             fact += " The messages may have been stored all the same."
-        raise _ExchangeError(MemosConnectionError(fact), passing=passing)
+        return MemosConnectionError(fact)
 
 
-class _ExchangeError(Exception):
-    """An exchange that failed.
-
-    Args:
-        error: What to tell.
-        passing: Whether the same request may fare better in a moment.
-        retry_after: Seconds that the server asks for.
-    """
-
-    def __init__(self, error: MemosError, *, passing: bool, retry_after: float | None = None) -> None:
-        super().__init__(error)
-        self.error = error
-        self.passing = passing
-        self.retry_after = retry_after
-
-
-def pause_before_repeat(failure: _ExchangeError, exchange: Exchange, tries: int) -> float | None:
+def pause_before_repeat(exchange: Exchange, tries: int) -> float | None:
     """Decide whether a failed request is sent again: the seconds until then, or None.
 
     What never left may be tried as often as the call's patience says. What may have arrived is repeated once,
     and only where a second copy does no harm.
     """
     most_tries = min(exchange.call.tries, 2) if exchange.sent else exchange.call.tries
-    if tries >= most_tries or not failure.passing or (exchange.sent and not exchange.repeatable):
+    if tries >= most_tries or not exchange.passing or (exchange.sent and not exchange.repeatable):
         return None
-    if failure.retry_after is not None:
-        return failure.retry_after
+    if exchange.retry_after is not None:
+        return exchange.retry_after
     # Many calls fail at once when a server restarts: they don't come back at once.
     return _FIRST_PAUSE * (1 << (tries - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
 

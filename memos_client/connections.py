@@ -2,19 +2,34 @@
 
 import io
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
-from socket import socket
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import DecodeError, NameResolutionError, ProxyError, ProxySchemeUnknown
+from urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    InvalidHeader,
+    NameResolutionError,
+    ProtocolError,
+    ProxyError,
+    ProxySchemeUnknown,
+)
 
 CONNECT_SECONDS = 5
+LARGEST_REPLY = 4 * 1024 * 1024
+"""Bytes of a reply that are read, as they come and decompressed."""
+
+_LARGEST_HEAD = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -40,13 +55,36 @@ class Exchange:
         call: How long the call may take that this exchange belongs to.
         deadline: When that call is over, on the clock of `time.monotonic`.
         repeatable: Whether a second copy of the request does no harm.
+        fresh: Whether it needs a connection of its own. The server may be closing an idle one in this very
+            moment: a request that must not arrive twice could not be sent again then, and one that already
+            met such a connection may meet another.
     """
 
     call: Patience
     deadline: float
     repeatable: bool
+    fresh: bool
     sent: bool = False
     """Whether a byte of the request may have left."""
+    answered: bool = False
+    """Whether the head of a reply has come."""
+    received: int = 0
+    """Bytes of the reply so far, its head included."""
+    passing: bool = False
+    """Whether the same request may fare better in a moment."""
+    retry_after: float | None = None
+    """Seconds that the server asks for before that."""
+
+    def time_left(self) -> float:
+        """Seconds until the deadline.
+
+        Raises:
+            TimeoutError: It has passed.
+        """
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
 
     def patience(self) -> float:
         """Seconds to wait for the next byte.
@@ -54,18 +92,19 @@ class Exchange:
         Raises:
             TimeoutError: The deadline has passed.
         """
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return min(self.call.silence, left)
+        return min(self.call.silence, self.time_left())
 
 
 current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
 """The exchange that the running thread (under gevent: greenlet) is in."""
 
 
+class ReplyTooLargeError(HTTPException):
+    """More came than a reply may hold, whatever it was."""
+
+
 class _ByteStream(io.RawIOBase):
-    """The bytes of a reply; each wait for more of them is as long as the exchange allows.
+    """The bytes of a reply, read within the limits of the exchange.
 
     A socket's own timeout starts anew with every byte, so that a slow reply could last for ever.
     """
@@ -73,17 +112,30 @@ class _ByteStream(io.RawIOBase):
     def __init__(self, stream: io.RawIOBase, connection: socket) -> None:
         self._stream = stream
         self._connection = connection
+        self._reads = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._connection.settimeout(current_exchange.get().patience())
-        return self._stream.readinto(buffer)
+        exchange = current_exchange.get()
+        self._connection.settimeout(exchange.patience())
+        self._reads += 1
+        if self._reads > _READS_OF_A_REPLY:
+            # A server that never pauses would let nothing else run: under gevent, only waiting does.
+            time.sleep(0)
+        count = self._stream.readinto(buffer)
+        exchange.received += count or 0
+        if exchange.received > LARGEST_REPLY + _LARGEST_HEAD:
+            raise ReplyTooLargeError
+        return count
 
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+
+_READS_OF_A_REPLY = 4
 
 
 class _Response(HTTPResponse):
@@ -91,28 +143,64 @@ class _Response(HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_ByteStream(self.fp.detach(), sock))
 
+    def _read_status(self) -> tuple[str, int, str]:
+        # The standard library skips 100 only. Taken for the reply, 102 and 103 would leave the reply itself
+        # to the next request on the connection, which may be another user's.
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        return (
+            version,
+            HTTPStatus.CONTINUE if status in {HTTPStatus.PROCESSING, HTTPStatus.EARLY_HINTS} else status,
+            reason,
+        )
+
 
 class PlainConnection(HTTPConnection):
     """An HTTP connection whose every use belongs to the current exchange."""
 
     response_class = _Response
+    _connecting = False
+    _handle: socket | None = None
     _parts: list[bytes] | None = None
 
     @property
     def is_connected(self) -> bool:
-        """Whether this kept-alive connection may carry the current request.
-
-        The server may be closing it in this very moment. What must not arrive twice could not be sent again
-        then, so it never travels on a connection that was idle.
-        """
-        return current_exchange.get().repeatable and super().is_connected
+        """Whether this kept-alive connection may carry the current request."""
+        return not current_exchange.get().fresh and super().is_connected
 
     def connect(self) -> None:
-        """Connect; a proxy's greeting and TLS pass through `send`, but nothing of the request has left."""
-        super().connect()
-        exchange = current_exchange.get()
-        exchange.sent = False
-        self.sock.settimeout(exchange.patience())
+        """Connect, TLS and a proxy's greeting included; none of that is the request.
+
+        Raises:
+            TimeoutError: It took too long in all.
+        """
+        late = threading.Event()
+
+        def break_off() -> None:
+            late.set()
+            with suppress(OSError):
+                if self._handle:
+                    self._handle.shutdown(SHUT_RDWR)
+
+        watch = threading.Timer(min(CONNECT_SECONDS, current_exchange.get().time_left()), break_off)
+        watch.start()
+        self._connecting = True
+        try:
+            super().connect()
+        except (HTTPError, OSError) as error:
+            if late.is_set():
+                raise TimeoutError from error
+            raise
+        finally:
+            self._connecting = False
+            watch.cancel()
+            if self._handle:
+                self._handle.close()
+
+    def _new_conn(self) -> socket:
+        connection = super()._new_conn()
+        # TLS takes the socket itself over; this copy of it can still be shut down.
+        self._handle = connection.dup()
+        return connection
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send head and body of a request together, which spares a packet and wakes the server once."""
@@ -131,7 +219,10 @@ class PlainConnection(HTTPConnection):
             return
         if self.sock is None:
             self.connect()
-        current_exchange.get().sent = True
+        exchange = current_exchange.get()
+        if not self._connecting:
+            self.sock.settimeout(exchange.time_left())
+            exchange.sent = True
         super().send(data)
 
 
@@ -151,13 +242,18 @@ class TlsPool(HTTPSConnectionPool):
     ConnectionCls = TlsConnection
 
 
-def misfit(error: BaseException) -> str:
+def misfit(error: BaseException, exchange: Exchange) -> str:
     """Say how what came is no reply, or "" where nothing came."""
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ReplyTooLargeError):
+            return "too large"
         if isinstance(cause, DecodeError):
             return "broken compression"
-        if isinstance(cause, HTTPException) and not isinstance(cause, RemoteDisconnected):
+        if isinstance(cause, HTTPException | InvalidHeader) and not isinstance(cause, RemoteDisconnected):
             return CUT_OFF if hasattr(cause, "partial") else "not HTTP"
+    if exchange.answered and not any(isinstance(cause, OSError) for cause in causes):
+        return CUT_OFF if any(isinstance(cause, ProtocolError) for cause in causes) else "not HTTP"
     return ""
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from memos_client.errors import MemosError, MemosServerError, is_known, not_understood, refusal, shown
+from memos_client.errors import MemosServerError, is_known, not_understood, refusal, shown
 
 _SUCCESS = {None, 0, 200}
 _SHORTEST_SECRET = 6
@@ -34,8 +34,7 @@ def content(host: str, status: int, body: bytes | bytearray, secrets: Sequence[s
     for secret in secrets:
         for form in _written_forms(secret):
             words = words.replace(form, "[API key]")
-    if error := _refused(host, status, code, words):
-        raise error
+    _check(host, status, code, words)
     if not isinstance(reply, dict):
         raise not_understood(host, _looks_of(body))
     data = envelope.get("data")
@@ -56,14 +55,16 @@ def _written_forms(secret: str) -> list[str]:
     return [form for form in forms if len(form) >= _SHORTEST_SECRET]
 
 
-def _refused(host: str, status: int, code: int | None, words: str) -> MemosError | None:
+def _check(host: str, status: int, code: int | None, words: str) -> None:
+    """Raise what code and status say; never from a variable, which would keep the whole reply in memory."""
     if code is not None and is_known(code):
-        return refusal(host, code, words)
+        raise refusal(host, code, words)
     if is_known(status):
-        return refusal(host, status, words)
+        raise refusal(host, status, words)
     if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
-        return not_understood(host, f"HTTP {status}")
-    return None if code in _SUCCESS else not_understood(host, f"code {code}: {shown(words)}".rstrip(": "))
+        raise not_understood(host, f"HTTP {status}")
+    if code not in _SUCCESS:
+        raise not_understood(host, f"code {code}: {shown(words)}".rstrip(": "))
 
 
 def _parsed(body: bytes | bytearray) -> Any:

@@ -1,6 +1,5 @@
 """What goes in: the credentials and the parameters of each tool, read from whatever Dify sends."""
 
-import ast
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     SecretStr,
     ValidationError,
@@ -37,7 +37,17 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 # What Dify's engine writes where a variable has no value: its bare name (seen on graphon 0.8.0).
 _UNRESOLVED = re.compile(r"(sys|env|conversation|\d{13,})\.\w+(\.\w+)*|\{\{#.*#\}\}")
-_PRINTED_ENUM = re.compile(r"<\w+\.\w+: '\w*'>")
+# What Python prints of a list or an object, up to its first value that JSON writes otherwise; and all of it.
+_PRINTED = re.compile(
+    r"""[\[{](?:[\[\]{}\s,:]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+")*+
+        (?:'|None\b|True\b|False\b|<\w)""",
+    re.DOTALL | re.VERBOSE,
+)
+_PYTHON_VALUES = re.compile(
+    r"""(?:[\[\]{}(),:\s]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'
+        |None\b|True\b|False\b|<\w+\.\w+:\ '[^']*'>)*+""",
+    re.DOTALL | re.VERBOSE,
+)
 _DAYS_AGO = re.compile(r"(\d{1,5})d")
 _SOURCES = {"user", "agent", "public", "knowledgebase"}
 
@@ -127,18 +137,9 @@ def _decoded(value: Any) -> Any:
 def _not_printed_python(text: str) -> str:
     # Dify prints a list or an object that is put into a text field as Python would. In a node of an old app,
     # that can be the field's own definition, one for all users: {'value': '{{#sys.user_id#}}', 'type': <…>}.
-    bare = _PRINTED_ENUM.sub("None", text.strip())
-    if bare[:1] + bare[-1:] not in {"[]", "{}"}:
-        return text
-    try:
-        from_json(bare)
-    except ValueError:
-        try:
-            printed = isinstance(ast.literal_eval(bare), list | dict)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            printed = False
-        if printed:
-            raise ValueError("wants text, and got a list or an object") from None
+    bare = text.strip()
+    if bare[-1:] in {"]", "}"} and _PRINTED.match(bare) and _PYTHON_VALUES.fullmatch(bare):
+        raise ValueError("wants text, and got a list or an object")
     return text
 
 
@@ -334,7 +335,7 @@ class AddRequest(Input):
 
     user_messages: StoredText = ""
     ai_messages: StoredText = ""
-    messages: Annotated[list[Message], BeforeValidator(_decoded)] = []
+    messages: Annotated[list[Message], FailFast(), BeforeValidator(_decoded)] = []
     user_id: UserId
     conversation_id: Identifier | None = None
     agent_id: Identifier | None = None

@@ -59,6 +59,7 @@ def without_blocks(text: str) -> str:
     *ended, rest = text.split(_CLOSE)
     kept = ""
     for piece in ended:
-        before, opened, _ = piece.partition(_OPEN)
+        # A block holds no tag of its own: it begins at the last one.
+        before, opened, _ = piece.rpartition(_OPEN)
         kept += before if opened else piece + _CLOSE
     return kept + rest

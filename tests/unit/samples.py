@@ -175,6 +175,9 @@ class _Socket:
         self.memos.requests.append(request)
         return io.BufferedReader(_Stream(self.memos.script.pop(0)))
 
+    def dup(self) -> "_Socket":
+        return self
+
     def settimeout(self, seconds: float) -> None:
         self.memos.silences.append(seconds)
 

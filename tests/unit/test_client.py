@@ -19,7 +19,6 @@ from memos_client.client import (
     SEARCH,
     SYNCHRONOUS_ADD,
     MemosClient,
-    _ExchangeError,
     pause_before_repeat,
 )
 from memos_client.connections import Exchange, Patience, why_no_answer
@@ -114,7 +113,7 @@ def test_patience_fits_the_call(memos: Memos, call: Any, answer: Any, patience: 
     memos.plays(CLOUD.says(answer))
     call(CLOUD)
     assert memos.connections == [5]
-    assert max(memos.silences) == patience.silence
+    assert memos.silences[-1] == patience.silence
 
 
 def test_patience_and_bounds_are_those_of_the_contract() -> None:
@@ -124,12 +123,15 @@ def test_patience_and_bounds_are_those_of_the_contract() -> None:
     assert LARGEST_REPLY == 4 * 1024 * 1024
 
 
+def exchange(left: float, *, repeatable: bool = True, sent: bool = False) -> Exchange:
+    return Exchange(SEARCH, time.monotonic() + left, repeatable=repeatable, fresh=not repeatable, sent=sent)
+
+
 def test_wait_for_a_byte_ends_at_the_ceiling() -> None:
-    now = time.monotonic()
-    assert Exchange(SEARCH, now + 1000, repeatable=True).patience() == 30
-    assert 0 < Exchange(SEARCH, now + 10, repeatable=True).patience() <= 10
+    assert exchange(1000).patience() == 30
+    assert 0 < exchange(10).patience() <= 10
     with pytest.raises(TimeoutError):
-        Exchange(SEARCH, now - 1, repeatable=True).patience()
+        exchange(-1).patience()
 
 
 @cases(
@@ -149,13 +151,12 @@ def test_wait_for_a_byte_ends_at_the_ceiling() -> None:
 def test_decision_to_send_again(
     repeatable: bool, sent: bool, passing: bool, most_tries: int, tries: int, retry_after: float | None
 ) -> None:
-    failure = _ExchangeError(MemosServerError("No."), passing=passing, retry_after=retry_after)
-    exchange = Exchange(SEARCH, time.monotonic() + 60, repeatable, sent)
-    pause = pause_before_repeat(failure, exchange, tries)
+    failed = replace(exchange(60, repeatable=repeatable, sent=sent), passing=passing, retry_after=retry_after)
+    pause = pause_before_repeat(failed, tries)
     assert (pause is not None) is (tries < most_tries)
     if pause is not None:
         assert pause == retry_after or (retry_after is None and 0 < pause < 2)
-    assert pause_before_repeat(failure, replace(exchange, call=PROBE), tries) is None
+    assert pause_before_repeat(replace(failed, call=PROBE), tries) is None
 
 
 @cases("trouble", PASSING)
@@ -267,8 +268,7 @@ def test_missing_answer_is_explained(memos: Memos, trouble: Step, reason: str) -
 
 
 def test_end_at_the_ceiling_is_explained() -> None:
-    exchange = Exchange(SEARCH, time.monotonic() - 1, repeatable=True, sent=True)
-    assert why_no_answer(TimeoutError(), exchange)[0] == "not complete within 60 s"
+    assert why_no_answer(TimeoutError(), exchange(-1, sent=True))[0] == "not complete within 60 s"
 
 
 def test_add_without_an_answer_says_what_may_have_happened(memos: Memos, deployment: Deployment) -> None:

@@ -108,7 +108,7 @@ NO_ADDRESS = "not a valid address"
         ("http://memos.example:port", NO_ADDRESS),
         ("http://memos.example:99999", NO_ADDRESS),
         ("http://[::1", NO_ADDRESS),
-        ("http://memos.example/\x07", NO_ADDRESS),
+        ("http://memos.example/\x07", "no line ends and no control characters"),
         ("http://mémos.example", "only ASCII characters; write an international name in its xn-- form"),
         (f"http://memos.example/{'a' * 2000}", "at most 2000 characters"),
     ],

@@ -10,6 +10,7 @@ from memos_client.prompt import block, line, without_blocks
 from tests.unit.samples import cases
 
 FOURTH = datetime(2026, 1, 4, 12, tzinfo=UTC)
+untagged = st.characters(exclude_characters="<")
 kinds = st.sampled_from(["fact", "preference", "tool", "skill"])
 # A busy machine is no reason to fail.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -105,6 +106,7 @@ BLOCK = block([("fact", line("The user eats no meat.", FOURTH))])
         "unclosed": ("I wrote <memories> in my diary.", "I wrote <memories> in my diary."),
         "stray closing": ("The tag </memories> ends it.", "The tag </memories> ends it."),
         "stray closing before a block": (f"A </memories> b{BLOCK} c", "A </memories> b c"),
+        "unclosed before a block": (f"I wrote <memories> once.{BLOCK} Bye.", "I wrote <memories> once. Bye."),
         "unclosed after a block": (f"{BLOCK}a <memories> b", "a <memories> b"),
         "empty": ("", ""),
     },
@@ -120,6 +122,6 @@ def test_very_many_tags_are_no_trouble(tag: str) -> None:
 
 
 @patient
-@given(st.lists(st.text(max_size=40), min_size=1, max_size=4), items.filter(bool))
+@given(st.lists(st.text(untagged, max_size=40), min_size=1, max_size=4), items.filter(bool))
 def test_whatever_block_was_written_is_taken_out(said: list[str], lines: list[tuple[str, str]]) -> None:
     assert without_blocks(block(lines).join(said)) == "".join(said)
