@@ -136,7 +136,9 @@ class MemosClient:
                 self._dialect.url + path,
                 body=json.dumps(body).encode(),
                 headers=_HEADERS | ({"Authorization": authorization} if authorization else {}),
-                timeout=Timeout(min(CONNECT_SECONDS, exchange.time_left()), exchange.call.silence),
+                timeout=Timeout(
+                    connect=min(CONNECT_SECONDS, exchange.time_left()), read=exchange.call.silence
+                ),
                 preload_content=False,
                 redirect=False,
                 retries=False,

@@ -291,6 +291,16 @@ def test_own_server_speaks_like_the_cloud(memos: Memos) -> None:
     assert data["pref_note"].startswith("\n# Note:")
 
 
+def test_skill_of_an_own_server_reads_like_one_of_the_cloud(memos: Memos) -> None:
+    skill = {"name": "N", "description": "d.", "procedure": "p.", "experience": ["e."], "preference": ["f."]}
+    buckets = [{"memories": [{"id": "s-1", "memory": "m", "metadata": part}]} for part in (skill, None)]
+    memos.plays(SELF_HOSTED.says({"text_mem": [], "skill_mem": buckets}))
+    whole, bare = search(SELF_HOSTED, **EVERY_KIND).variables["memories"]
+    text = "d. Procedure: p. Experience: e. Preference: f."
+    assert whole == memory("skill", text, id="s-1", title="N")
+    assert bare == memory("skill", "m", id="s-1")
+
+
 def test_limits_and_switches_are_held_whatever_the_server_sends(memos: Memos) -> None:
     switches = {"memory_limit_number": 1, "include_preference": False, "include_skill": True}
     result = search(played(memos, "cloud/search_all_kinds"), **switches)
@@ -304,7 +314,8 @@ def test_context_limit_shortens_the_block_only(memos: Memos, most: int) -> None:
     result = search(played(memos, "cloud/search_all_kinds"), max_context_chars=most)
     assert len(result.variables["memory_context"]) <= most
     assert result.variables["count"] == 5
-    assert result.text
+    nothing = "5 found in memory, but none fits into max_context_chars."
+    assert result.text == (result.variables["memory_context"] or nothing)
 
 
 @cases(
