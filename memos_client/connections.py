@@ -144,8 +144,8 @@ class _Response(HTTPResponse):
         self.fp = io.BufferedReader(_ByteStream(self.fp.detach(), sock))
 
     def _read_status(self) -> tuple[str, int, str]:
-        # The standard library skips 100 only (RFC 9110, section 15.2: all of 1xx are interim). Taken for the reply,
-        # another would leave the reply itself to the next request, which may be another user's.
+        # All of 1xx are interim (RFC 9110, section 15.2), and the standard library skips 100 only. Taken for
+        # the reply, another would leave the reply itself to the next request, which may be another user's.
         version, status, reason = super()._read_status()  # type: ignore[misc] # typeshed leaves it out
         return version, HTTPStatus.CONTINUE if status in range(100, 200) else status, reason
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC
 from typing import Any
 
 from pydantic_core import to_json
@@ -313,15 +312,13 @@ def _add_result(request: AddRequest, *, done: bool, task_id: str, memories: Sequ
 
 def _messages(turns: Sequence[Message]) -> list[Body]:
     return [
-        _without_absent(role=turn.role, content=turn.content, chat_time=_chat_time(turn)) for turn in turns
+        _without_absent(
+            role=turn.role,
+            content=turn.content,
+            chat_time=turn.chat_time and turn.chat_time.isoformat(" ", "seconds"),
+        )
+        for turn in turns
     ]
-
-
-def _chat_time(turn: Message) -> str | None:
-    moment = turn.chat_time
-    if moment and moment.tzinfo:
-        moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else None
 
 
 def _filter(request: SearchRequest, *, created: str, midnight: str) -> Body | None:

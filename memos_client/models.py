@@ -86,9 +86,9 @@ _WORDS = (
 
 
 def _is_blank(value: Any) -> bool:
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or (isinstance(value, list) and all(map(_is_blank, value)))
+    if isinstance(value, list):
+        return all(not isinstance(part, list) and _is_blank(part) for part in value)
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _words(error: ErrorDetails) -> str:
@@ -129,7 +129,7 @@ def _decoded(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return from_json(value, allow_inf_nan=False)
+        return from_json(_readable(value), allow_inf_nan=False)
     except ValueError as error:
         raise ValueError(f"not valid JSON ({error})") from None
 
@@ -200,6 +200,13 @@ def _day(value: Any) -> date:
         return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except (ValueError, OverflowError):
         raise ValueError(wanted) from None
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except OverflowError:
+        raise ValueError("wants a time between the years 1 and 9999") from None
 
 
 def _encodable(value: dict[str, Any]) -> dict[str, Any]:
@@ -320,7 +327,8 @@ class Message(Input):
 
     role: Literal["user", "assistant", "system", "tool"]
     content: StoredText = ""
-    chat_time: datetime | None = None
+    chat_time: Annotated[datetime, AfterValidator(_utc)] | None = None
+    """In UTC, without a zone."""
 
     @model_validator(mode="before")
     @classmethod
