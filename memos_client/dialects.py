@@ -87,7 +87,9 @@ class CloudDialect:
             raise not_understood(self.host, "no word of success")
         # Any other word than completed is one on the way there; failed never comes this far.
         done = data.get("status", "running" if request.async_mode else "completed") == "completed"
-        return _add_result(request, done=done, task_id=str(data.get("task_id") or ""))
+        task_id = data.get("task_id")
+        name = str(task_id)[:100] if isinstance(task_id, str | int) else ""
+        return _add_result(request, done=done, task_id=name)
 
     def read_search(self, data: Any, request: SearchRequest) -> SearchResult:
         """Read the `data` of the reply to a search.

@@ -218,14 +218,14 @@ def _encodable(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flat(value: dict[str, Any]) -> dict[str, Any]:
-    return {_readable(name): _flat_value(name, content) for name, content in value.items()}
+    return {_readable(name): _flat_value(content) for name, content in value.items()}
 
 
-def _flat_value(name: str, content: Any) -> Any:
+def _flat_value(content: Any) -> Any:
     if isinstance(content, list) and all(isinstance(part, str) for part in content):
         return [_readable(part) for part in content]
     if not isinstance(content, str | int | float):
-        raise ValueError(f"{name} wants text, a number or a list of texts")  # noqa: TRY004 - as above
+        raise ValueError("each value wants text, a number or a list of texts")  # noqa: TRY004 - as above
     return _readable(content) if isinstance(content, str) else content
 
 
