@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test server package bench soak lint clean
+.PHONY: help demo test server package soak lint clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -18,9 +18,6 @@ server: $(READY) ## Run a MemOS server on this machine until Ctrl-C
 
 package: $(READY) ## Build the package that Dify installs
 	@$(PYTHON) -m sandbox.package
-
-bench: $(READY) ## Measure the plugin beside the wire, the SDK and a connection per call
-	@$(PYTHON) -m sandbox.bench
 
 soak: $(READY) ## Put the plugin under load until its memory tells
 	@$(PYTHON) -m sandbox.soak

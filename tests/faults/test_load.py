@@ -1,0 +1,140 @@
+"""Under load the plugin loses no call, no memory and no connection: the short form of `make soak`."""
+
+import gc
+import gzip
+import random
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from memos_client.client import MemosClient
+from memos_client.connections import Patience
+from memos_client.errors import MemosError, MemosInputError
+from memos_client.models import AddRequest, SearchRequest
+from sandbox.scripted_server import Answer, ScriptedServer
+from sandbox.soak import KIB, MEMORY_LIMIT, MIB, MOST_AT_ONCE, POURS, Load, growth
+
+LARGE = "x" * 3 * MIB
+NOISE = random.Random(1).randbytes(3 * MIB)  # noqa: S311 - nothing to hide
+GZIP = {"Content-Encoding": "gzip"}
+MOST_GROWTH = 400.0
+"""Bytes that a call may leave behind: for some thousands of calls, allocator and caches still settle."""
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    with Load() as running:
+        yield running
+
+
+def test_500_calls_run_at_once_and_1000_behind_them_finish(load: Load) -> None:
+    # The server answers no sooner than 500 calls are there: if they did not run at once, none would finish.
+    done = load.at_once(1500, seconds=1, together=500)
+    assert [call.error for call in done if call.error] == []
+    assert 500 <= load.counts["most"] <= MOST_AT_ONCE
+    assert load.counts["calls"] == 1500
+
+
+def test_1000_connections_are_kept_and_used_again(load: Load) -> None:
+    for _ in range(2):
+        done = load.at_once(MOST_AT_ONCE, ["search_memory"], together=MOST_AT_ONCE)
+        assert [call.error for call in done if call.error] == []
+    counts = load.counts
+    assert counts["most"] == MOST_AT_ONCE
+    assert (counts["accepted"], counts["open"]) == (MOST_AT_ONCE, MOST_AT_ONCE)
+    # What must not be sent twice goes over fresh connections, which take the places of old ones.
+    done = load.at_once(200, ["add_memory"], together=200)
+    assert [call.error for call in done if call.error] == []
+    assert load.counts["open"] <= MOST_AT_ONCE
+    assert load.descriptors < MOST_AT_ONCE + 20
+
+
+def test_calls_in_a_row_leave_nothing_behind(load: Load) -> None:
+    curve = load.in_a_row(3000, samples=30)
+    assert growth(curve) < MOST_GROWTH, curve
+    settled = curve[1:]
+    assert {sample.descriptors for sample in settled} == {settled[0].descriptors}
+    assert {sample.connections for sample in settled} == {settled[0].connections}
+
+
+def test_500_replies_of_200_kib_at_once_fit_into_the_memory_of_the_manifest(load: Load) -> None:
+    done = load.at_once(500, ["search_memory"], together=500, size=200 * KIB, seconds=2)
+    assert [call.error for call in done if call.error] == []
+    assert min(len(call.variables["memory_context"]) for call in done) > 180 * KIB
+    assert load.most_memory < MEMORY_LIMIT
+
+
+@pytest.mark.parametrize("how", POURS)
+def test_200_replies_that_are_too_large_are_refused_and_not_held(load: Load, how: str) -> None:
+    done = load.at_once(200, together=200, pours=how)
+    for call in done:
+        assert call.error is not None
+        assert call.error.error_type == "MemosReplyError"
+        assert "too large" in call.error.message
+    assert load.most_memory < MEMORY_LIMIT
+    assert load.call("search_memory").error is None
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    """Count the memory that Python takes inside; no garbage is collected meanwhile."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
+@pytest.mark.parametrize("text", ["1, ", "'a', ", "[", "a() + ", "-", "'\\", "{'a': {"])
+def test_a_message_that_looks_like_a_list_takes_no_more_memory_than_another(text: str) -> None:
+    message = f"[{text * (MIB // len(text))} and so on]"
+    with traced():
+        AddRequest.parse({"user_messages": message}, user_id="user-1")
+        _, most = tracemalloc.get_traced_memory()
+    assert most < 20 * MIB
+
+
+def test_a_list_of_very_many_wrong_messages_takes_no_more_memory_than_its_text() -> None:
+    text = f"[{'1,' * (MIB // 2)}1]"
+    with traced():
+        with pytest.raises(MemosInputError):
+            AddRequest.parse({"messages": text}, user_id="user-1")
+        _, most = tracemalloc.get_traced_memory()
+    assert most < 20 * MIB
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Answer({"code": 40132, "message": LARGE}, status=401), id="401"),
+        pytest.param(Answer({"code": 77, "message": LARGE}), id="unknown code"),
+        pytest.param(Answer({"code": 0, "message": LARGE, "data": {"success": False}}), id="failed"),
+        pytest.param(Answer({"code": 0, "data": {"memory_detail_list": LARGE}}), id="other shape"),
+        pytest.param(Answer(f"<html>{LARGE}".encode()), id="HTML"),
+        pytest.param(Answer(LARGE.encode() * 2), id="too large, as it says"),
+        pytest.param(Answer(gzip.compress(LARGE.encode() * 2), headers=GZIP), id="too large, compressed"),
+        pytest.param(Answer(LARGE.encode(), headers={"Content-Length": str(len(LARGE) + 1)}), id="cut off"),
+        pytest.param(Answer(gzip.compress(NOISE)[:-1], headers=GZIP), id="broken compression"),
+        pytest.param(Answer(LARGE.encode(), status=503, headers={"Retry-After": "21600"}), id="503"),
+        pytest.param(Answer(LARGE.encode(), status=302, headers={"Location": "/elsewhere"}), id="302"),
+    ],
+)
+def test_an_error_keeps_no_reply_in_memory_until_garbage_is_collected(answer: Answer) -> None:
+    def failing(client: MemosClient) -> None:
+        with pytest.raises(MemosError):
+            client.search(SearchRequest.parse({"query": "x"}, user_id="user-1"), patience)
+
+    patience = Patience(silence=1, ceiling=30, tries=1)
+    with ScriptedServer(lambda _: answer) as server:
+        client = MemosClient({"memos_url": f"{server.url}/openmem/v1", "memos_api_key": "mpg-test"})
+        failing(client)
+        with traced():
+            for _ in range(3):
+                failing(client)
+            held, _ = tracemalloc.get_traced_memory()
+    assert held < MIB

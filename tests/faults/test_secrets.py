@@ -1,0 +1,238 @@
+"""The key shows nowhere, not even where a server shows it; and what can't be a key or a URL is refused."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from sandbox.plugin_process import CredentialsRefused, Invocation, PluginProcess
+from tests.faults.conftest import API_ROOTS, CALLS, CANARY, TOOLS, Outcomes, call, credentials, traces
+from tests.faults.faulty_server import FaultyServer, Play, Wire, head, healthy, http
+from tests.faults.wire_faults import CHUNKED, REPLY
+
+type Echo = Callable[[str], bytes]
+
+INPUT = "MemosInputError"
+WAYS_TO_WRITE: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "for a URL": quote,
+    "for a form": lambda key: quote(key, safe=""),
+    "in base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "in base64 amid a header": lambda key: base64.b64encode(f"Token {key}\r\n".encode()).decode(),
+    "in base64 for a URL": lambda key: base64.urlsafe_b64encode(f" {key}?".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_WRITE)
+def test_search_for_traces_finds_them(way: str) -> None:
+    written = f"Traceback: {WAYS_TO_WRITE[way](CANARY)}!".encode()
+    assert [form for form in traces(CANARY) if form in written]
+    assert not [form for form in traces("mpg-another/+==") if form in written]
+
+
+def test_nothing_that_the_plugin_wrote_shows_the_key(plugin: PluginProcess, outcomes: Outcomes) -> None:
+    written = plugin.stdout + plugin.stderr
+    assert written.count(b'"traceback"') > len(outcomes) / 2
+    assert not [form for form in traces(CANARY) if form in written]
+
+
+def _refusal(message: str, status: int = 401, code: int = 40132) -> bytes:
+    return http({"code": code, "message": message, "data": None}, status)
+
+
+def _line(text: str) -> bytes:
+    return f"{text}\r\n".encode()
+
+
+# Where a server may show the `Authorization` header that it got.
+ECHOES: dict[str, Echo] = {
+    "message": lambda key: _refusal(f"Invalid API key: {key}"),
+    "message of an unknown code": lambda key: _refusal(f"No: {key}", 200, 7),
+    "message of a status": lambda key: http({"message": key}, 403),
+    "message of a failure": lambda key: http({"code": 0, "message": key, "data": {"success": False}}),
+    "message with escapes": lambda key: http(
+        ('{"code": 40132, "message": "' + "".join(f"\\u{ord(c):04x}" for c in key) + '"}').encode(), 401
+    ),
+    "message, cut short": lambda key: _refusal("x" * 280 + f" {key}"),
+    "message, twice": lambda key: _refusal(f"{key}{key}"),
+    "detail": lambda key: http({"detail": f"Unknown key {key}"}, 401),
+    "list of details": lambda key: http({"detail": [{"loc": ["header", key], "msg": key}]}, 422),
+    "data": lambda key: http({"code": 40132, "message": "", "data": {"key": key}}, 401),
+    "code": lambda key: http({"code": key, "message": "No"}),
+    "HTML": lambda key: http(f"<html>{key}</html>".encode(), 502),
+    "text": lambda key: http(key.encode()),
+    "redirect": lambda key: head(302, {"Location": f"https://memos.example/?key={key}", "Content-Length": 0}),
+    "challenge": lambda key: head(401, {"WWW-Authenticate": key, "Content-Length": 0}),
+    "cookie": lambda key: http({}, headers={"Set-Cookie": f"key={key}"}),
+    "status line": lambda key: _line(f"HTTP/1.1 401 {key}") + _line("Content-Length: 0") + _line(""),
+    "line that is no status": lambda key: _line(f"{key} HTTP/1.1"),
+    "status that is no number": lambda key: _line(f"HTTP/1.1 {key} OK"),
+    "line that is no header": lambda key: (
+        head(200)[:-2] + _line(key) + _line("Content-Length: 2") + b"\r\n{}"
+    ),
+    "header of a strange name": lambda key: head(200, {f"({key})": "x", "Content-Length": 2}) + b"{}",
+    "length": lambda key: head(200, {"Content-Length": key}) + b"{}",
+    "two lengths": lambda key: head(200, {"Content-Length": f"2\r\nContent-Length: {key}"}) + b"{}",
+    "compression": lambda key: http({}, headers={"Content-Encoding": f"gzip, {key}"}),
+    "size of a chunk": lambda key: CHUNKED + _line(key),
+    "pause": lambda key: http({"code": 429}, 429, {"Retry-After": key}),
+}
+
+
+@pytest.mark.parametrize("place", ECHOES)
+@pytest.mark.parametrize(("tool", "api"), CALLS)
+def test_key_that_the_server_shows_is_not_passed_on(
+    plugin: PluginProcess, tool: str, api: str, place: str
+) -> None:
+    with FaultyServer(_echo(ECHOES[place])) as server:
+        done = call(plugin, tool, api, server.url)
+    assert server.arrivals[0].headers["Authorization"] == f"Token {CANARY}"
+    assert done.error
+    assert not _shown(done, CANARY)
+
+
+@pytest.mark.parametrize("way", WAYS_TO_WRITE)
+@pytest.mark.parametrize("api", API_ROOTS)
+def test_key_that_the_server_shows_otherwise_is_not_passed_on(
+    plugin: PluginProcess, api: str, way: str
+) -> None:
+    secret = "mpg-otherwise-77/9b+e=="
+    play = _echo(lambda _: _refusal(f"Invalid: {WAYS_TO_WRITE[way](secret)}"))
+    with FaultyServer(play) as server:
+        done = plugin.invoke(
+            "search_memory", TOOLS["search_memory"], credentials(server.url, api, secret), user_id="user-1"
+        )
+    assert done.error
+    assert not _shown(done, secret)
+
+
+@pytest.mark.parametrize("key", ["Token opening-31f7 closing-31f7", "Bearer opening-31f7 closing-31f7"])
+def test_no_part_of_a_key_with_a_space_is_passed_on(plugin: PluginProcess, key: str) -> None:
+    known = {"memos_api_key": key}
+    with FaultyServer(_echo(lambda sent: _refusal(f"Invalid: {sent}"))) as server:
+        done = plugin.invoke(
+            "search_memory",
+            TOOLS["search_memory"],
+            credentials(server.url, "self-hosted") | known,
+            user_id="user-1",
+        )
+    assert done.error
+    assert not _shown(done, "opening-31f7")
+    assert not _shown(done, "closing-31f7")
+
+
+@pytest.mark.parametrize("place", ["message", "redirect", "line that is no header"])
+@pytest.mark.parametrize("api", API_ROOTS)
+def test_validation_does_not_pass_the_key_on(plugin: PluginProcess, api: str, place: str) -> None:
+    with FaultyServer(_echo(ECHOES[place])) as server, pytest.raises(CredentialsRefused) as refused:
+        plugin.validate(credentials(server.url, api))
+    error = refused.value.error
+    assert not [form for form in traces(CANARY) if form in _bytes([error.message, dict(error.args)])]
+
+
+def _echo(write: Echo) -> Play:
+    def play(wire: Wire) -> None:
+        wire.send(write(wire.request().headers["Authorization"]))
+        wire.close()
+
+    return play
+
+
+def _shown(done: Invocation, secret: str) -> list[bytes]:
+    error = [done.error.message, dict(done.error.args)] if done.error else []
+    written = _bytes([done.messages, error])
+    return [form for form in traces(secret) if form in written]
+
+
+def _bytes(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+MARK = "never-show-me-4d"
+BAD_KEYS = {
+    "NUL": f"Token mpg-{MARK}\0x",
+    "CR LF and a header": f"Token mpg-{MARK}\r\nX-Injected: yes",
+    "LF": f"mpg-{MARK}\nx",
+    "tab": f"mpg-{MARK}\tx",
+    "DEL": f"mpg-{MARK}\x7fx",
+    "escape": f"mpg-{MARK}\x1b[31m",
+    "C1 control character": f"mpg-{MARK}\x85x",
+    "umlaut": f"mpg-{MARK}ä",
+    "Chinese": f"Token mpg-{MARK}密钥",
+    "invisible": f"mpg-{MARK}\u200b",
+    "1 MB": f"mpg-{MARK}" + "x" * 1_000_000,
+}
+BAD_URLS = {
+    "CR LF and a header": "{url}\r\nX-Injected: yes/" + MARK,
+    "LF in the path": "{url}/\n" + MARK,
+    "tab in the host": "http://127.0\t.0.1/" + MARK,
+    "NUL": "{url}/\0" + MARK,
+    "DEL": "{url}/\x7f" + MARK,
+    "space": "{url}/ /" + MARK,
+    "umlaut": "{url}/ä/" + MARK,
+    "umlaut in the host": f"http://mémos.invalid/{MARK}",
+    "1 MB": "{url}/" + MARK + "x" * 1_000_000,
+    "1 MB of host": f"http://{MARK}{'x' * 1_000_000}/",
+    "user and password": f"http://user:{MARK}@127.0.0.1",
+    "key in the query": "{url}/?key=" + MARK,
+    "fragment": "{url}/#" + MARK,
+    "no scheme": f"127.0.0.1/{MARK}",
+    "another scheme": f"file:///etc/{MARK}",
+    "no host": f"http:///{MARK}",
+    "half an address": f"http://[::1/{MARK}",
+    "port too large": f"http://127.0.0.1:99999/{MARK}",
+    "port that is none": f"http://127.0.0.1:{MARK}/",
+}
+
+
+@pytest.mark.parametrize("key", BAD_KEYS.values(), ids=BAD_KEYS.keys())
+@pytest.mark.parametrize("api", API_ROOTS)
+def test_key_that_can_be_none_is_refused(plugin: PluginProcess, api: str, key: str) -> None:
+    with FaultyServer(healthy) as server:
+        known = credentials(server.url, api) | {"memos_api_key": key}
+        _check_refusals(plugin, known, "memos_api_key: ")
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("url", BAD_URLS.values(), ids=BAD_URLS.keys())
+@pytest.mark.parametrize("api", API_ROOTS)
+def test_url_that_can_be_none_is_refused(plugin: PluginProcess, api: str, url: str) -> None:
+    with FaultyServer(healthy) as server:
+        known = credentials(server.url, api)
+        known["memos_url"] = url.replace("{url}", known["memos_url"])
+        _check_refusals(plugin, known, "memos_url: ")
+    assert server.connections == 0
+
+
+def _check_refusals(plugin: PluginProcess, known: dict[str, str], start: str) -> None:
+    refusals = []
+    for tool, parameters in TOOLS.items():
+        done = plugin.invoke(tool, parameters, known, user_id="user-1")
+        assert done.error
+        assert done.error.error_type == INPUT
+        refusals.append(done.error)
+    with pytest.raises(CredentialsRefused) as refused:
+        plugin.validate(known)
+    for error in [*refusals, refused.value.error]:
+        assert error.message.startswith(start)
+        assert len(error.message) < 300
+        assert MARK.encode() not in _bytes([error.message, dict(error.args)])
+    assert len({error.message for error in [*refusals, refused.value.error]}) == 1
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_path_of_the_url_is_not_shown(plugin: PluginProcess, tool: str) -> None:
+    with FaultyServer(lambda wire: (wire.request(), wire.send(http(b"", 404)))) as server:
+        done = plugin.invoke(
+            tool,
+            TOOLS[tool],
+            {"memos_url": f"{server.url}/{MARK}/openmem/v1", "memos_api_key": f"Token {CANARY}"},
+            user_id="user-1",
+        )
+    assert len(server.arrivals) == 1
+    assert done.error
+    assert done.error.error_type == REPLY
+    assert MARK not in done.error.message
