@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test server package soak lint clean
+.PHONY: help demo test server package bench soak lint clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -18,6 +18,9 @@ server: $(READY) ## Run a MemOS server on this machine until Ctrl-C
 
 package: $(READY) ## Build the package that Dify installs
 	@$(PYTHON) -m sandbox.package
+
+bench: $(READY) ## Measure the plugin beside the wire, the SDK and a connection per call
+	@$(PYTHON) -m sandbox.bench
 
 soak: $(READY) ## Put the plugin under load until its memory tells
 	@$(PYTHON) -m sandbox.soak
@@ -44,6 +47,6 @@ $(READY): requirements.txt requirements-dev.txt sandbox/graphon_requirements.txt
 	echo "This needs Python 3.12 with its venv module, or uv. Neither was found: install python3.12" >&2; \
 	echo "(on Debian and Ubuntu also python3.12-venv) or uv (https://docs.astral.sh/uv), and run this again." >&2; \
 	exit 1
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -r sandbox/graphon_requirements.txt
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps -r sandbox/graphon_requirements.txt
 	@touch $@
