@@ -40,12 +40,12 @@ _UNRESOLVED = re.compile(r"(sys|env|conversation|\d{13,})\.\w+(\.\w+)*|\{\{#.*#\
 # What Python prints of a list or an object, up to its first value that JSON writes otherwise; and all of it.
 _PRINTED = re.compile(
     r"""[\[{](?:[\[\]{}\s,:]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+")*+
-        (?:'|None\b|True\b|False\b|<\w)""",
+        (?:'|None\b|True\b|False\b|-?inf\b|nan\b|<\w)""",
     re.DOTALL | re.VERBOSE,
 )
 _PYTHON_VALUES = re.compile(
     r"""(?:[\[\]{}(),:\s]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'
-        |None\b|True\b|False\b|<\w+\.\w+:\ '[^']*'>)*+""",
+        |None\b|True\b|False\b|-?inf\b|nan\b|<\w+\.\w+:\ '[^']*'>)*+""",
     re.DOTALL | re.VERBOSE,
 )
 _DAYS_AGO = re.compile(r"(\d{1,5})d")

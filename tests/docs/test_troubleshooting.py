@@ -28,7 +28,7 @@ def message(action: Any, *arguments: Any) -> str:
 
 
 def reason(error: Exception) -> str:
-    exchange = connections.Exchange(SEARCH, deadline=float("inf"), repeatable=True)
+    exchange = connections.Exchange(SEARCH, deadline=float("inf"), repeatable=True, fresh=False)
     return f"({connections.why_no_answer(error, exchange)[0]})"
 
 

@@ -237,7 +237,7 @@ _TLS = (
         sent=False,
         scheme="https",
     ),
-    Fault("TLS handshake closed", Wire.close, NO_ANSWER, "TLS failed", None, sent=False, scheme="https"),
+    Fault("TLS handshake closed", Wire.close, NO_ANSWER, "", None, sent=False, scheme="https"),
     Fault(
         "TLS handshake reset",
         lambda wire: (wire.byte(), wire.reset()),

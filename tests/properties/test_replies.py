@@ -75,6 +75,7 @@ _data: dict[Call, st.SearchStrategy[Any]] = {
 
 _codes = st.one_of(st.sampled_from([0, 200, "0", 40132, 40304, 50004, 422, 500]), integers, scalars)
 _details = st.lists(some(loc=perhaps(st.lists(scalars, max_size=2)), msg=perhaps(texts)), max_size=2)
+# Those below 200 are no replies: they announce one.
 _statuses = st.one_of(st.sampled_from([200, 204, 401, 422, 429, 500, 503]), st.integers(200, 999))
 _moments = ["0", "21600", "-1", "1e9", "9" * 400, "\xb2", "soon", "Wed, 01 Jan 0001 00:00:00 +1400"]
 _waits = st.sampled_from(_moments)

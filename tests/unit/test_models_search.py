@@ -178,4 +178,5 @@ def test_definition_of_a_field_is_no_user() -> None:
 
 
 def test_object_is_no_list_of_tags() -> None:
+    assert refusal(tags="[inf, -inf, nan]") == "tags: not valid JSON (expected value at line 1 column 2)."
     assert refusal(tags="{'k': None}") == "tags: wants text, and got a list or an object."
