@@ -29,7 +29,10 @@ CONNECT_SECONDS = 5
 LARGEST_REPLY = 4 * 1024 * 1024
 """Bytes of a reply that are read, as they come and decompressed."""
 
+CUT_OFF = "cut off"
+
 _LARGEST_HEAD = 64 * 1024
+_READS_OF_A_REPLY = 4
 
 
 @dataclass(frozen=True)
@@ -133,9 +136,6 @@ class _ByteStream(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
-
-
-_READS_OF_A_REPLY = 4
 
 
 class _Response(HTTPResponse):
@@ -253,8 +253,6 @@ def misfit(error: BaseException, exchange: Exchange) -> str:
     return ""
 
 
-CUT_OFF = "cut off"
-
 # Why no answer came, what was found first in a chain of causes counting most; and whether that may pass soon.
 _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (FileNotFoundError, "the CA bundle that the environment names does not exist", False),
@@ -264,11 +262,8 @@ _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (ConnectionRefusedError, "connection refused", True),
     (ssl.SSLError, "TLS failed", False),
 )
-_CERTIFICATE_PROBLEMS = {
-    10: "expired",
-    62: "for another host",
-    64: "for another host",
-}  # OpenSSL's X509_V_ERR_…
+# By OpenSSL's X509_V_ERR_… numbers.
+_CERTIFICATE_PROBLEMS = {10: "expired", 62: "for another host", 64: "for another host"}
 
 
 def why_no_answer(error: BaseException, exchange: Exchange) -> tuple[str, bool]:

@@ -32,13 +32,9 @@ class CloudDialect:
         self.host = credentials.host
         key = _CLOUD_KEY.fullmatch(credentials.key)
         if not key:
-            problem = (
-                "not a key of the MemOS cloud; copy"
-                if credentials.key
-                else "the MemOS cloud needs a key; copy"
-            )
+            problem = "not a key of the MemOS cloud" if credentials.key else "the MemOS cloud needs a key"
             raise MemosInputError(
-                f"memos_api_key: {problem} the one of the form Token mpg-… from its console."
+                f"memos_api_key: {problem}; copy the one of the form Token mpg-… from its console."
             )
         self.authorization = f"Token {key['key']}"
 
@@ -285,12 +281,12 @@ def _item(memory: Body, translate: Callable[[Body, Body], Body]) -> Body:
 
 
 def _search_result(host: str, data: Body, request: SearchRequest) -> SearchResult:
-    lists = dict(data)
+    lists, limits = dict(data), request.limits
     for kind, name in LISTS.items():
         items = data.get(name) or []
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise not_understood(host, f"{name} is no list of memories")
-        lists[name] = items[: request.limits[kind]]
+        lists[name] = items[: limits[kind]]
     result = SearchResult(lists, request.user_id, request.max_context_chars)
     if any(len(to_json(part)) > _LARGEST_MESSAGE for part in (result.envelope, result.variables["memories"])):
         raise not_understood(host, "too large")

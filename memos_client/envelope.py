@@ -39,8 +39,9 @@ def content(host: str, status: int, body: bytes | bytearray, secrets: Sequence[s
         raise not_understood(host, _looks_of(body))
     data = envelope.get("data")
     if isinstance(data, dict) and (data.get("success") is False or data.get("status") == "failed"):
-        reason = f": {shown(words)}" if shown(words) not in {"", "ok"} else ""
-        raise MemosServerError(f"MemOS at {host} answered that this failed{reason}.")
+        reason = shown(words)
+        because = f": {reason}" if reason not in {"", "ok"} else ""
+        raise MemosServerError(f"MemOS at {host} answered that this failed{because}.")
     return data
 
 

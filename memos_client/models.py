@@ -38,15 +38,11 @@ _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 # What Dify's engine writes where a variable has no value: its bare name (seen on graphon 0.8.0).
 _UNRESOLVED = re.compile(r"(sys|env|conversation|\d{13,})\.\w+(\.\w+)*|\{\{#.*#\}\}")
 # What Python prints of a list or an object, up to its first value that JSON writes otherwise; and all of it.
-_PRINTED = re.compile(
-    r"""[\[{](?:[\[\]{}\s,:]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+")*+
-        (?:'|None\b|True\b|False\b|-?inf\b|nan\b|<\w)""",
-    re.DOTALL | re.VERBOSE,
-)
+_JSON_PARTS = r'[\[\]{}\s,:]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+"'
+_PYTHON_WORDS = r"None\b|True\b|False\b|-?inf\b|nan\b"
+_PRINTED = re.compile(rf"[\[{{](?:{_JSON_PARTS})*+(?:'|{_PYTHON_WORDS}|<\w)", re.DOTALL)
 _PYTHON_VALUES = re.compile(
-    r"""(?:[\[\]{}(),:\s]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'
-        |None\b|True\b|False\b|-?inf\b|nan\b|<\w+\.\w+:\ '[^']*'>)*+""",
-    re.DOTALL | re.VERBOSE,
+    rf"(?:{_JSON_PARTS}|[()]|'(?:[^'\\]|\\.)*+'|{_PYTHON_WORDS}|<\w+\.\w+: '[^']*'>)*+", re.DOTALL
 )
 _DAYS_AGO = re.compile(r"(\d{1,5})d")
 _SOURCES = {"user", "agent", "public", "knowledgebase"}
@@ -268,10 +264,9 @@ class Credentials(Input):
         return self
 
     def _key_problem(self) -> str:
-        key = self.memos_api_key.get_secret_value().strip()
-        if len(key) > _LONGEST_KEY:
+        if len(self.key) > _LONGEST_KEY:
             return f"at most {_LONGEST_KEY} characters"
-        if not key.isascii() or not key.isprintable():
+        if not self.key.isascii() or not self.key.isprintable():
             return "holds characters that no API key has; copy it again"
         return ""
 

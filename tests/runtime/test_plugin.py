@@ -19,7 +19,6 @@ class Api:
     root: str
     add: str
     search: str
-    user_field: str
     found: Callable[[str], dict[str, Any]]
     nothing: dict[str, Any]
     added: dict[str, Any]
@@ -31,7 +30,6 @@ CLOUD = Api(
     root="/api/openmem/v1",
     add="/api/openmem/v1/add/message",
     search="/api/openmem/v1/search/memory",
-    user_field="user_id",
     found=lambda text: {
         "code": 0,
         "message": "ok",
@@ -45,7 +43,6 @@ SELF_HOSTED = Api(
     root="/product/",
     add="/product/add",
     search="/product/search",
-    user_field="user_id",
     found=lambda text: {
         "code": 200,
         "message": "Search completed successfully",
