@@ -6,7 +6,6 @@ broke. The tests put on the same load in smaller numbers.
 
 import asyncio
 import gzip
-import http.client
 import json
 import resource
 import sys
@@ -23,7 +22,7 @@ from typing import Any, Self
 
 import yaml
 
-from sandbox.bench.helper import Helper, serve
+from sandbox.bench.helper import Helper, serve, tally
 from sandbox.plugin_process import REPOSITORY, Invocation, PluginProcess
 
 MIB = 1024 * 1024
@@ -223,13 +222,7 @@ class Load:
     @property
     def counts(self) -> dict[str, int]:
         """What the server counted: calls, how many at once, connections accepted and still open."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=60)
-        try:
-            connection.request("GET", "/counts")
-            found: dict[str, int] = json.load(connection.getresponse())
-        finally:
-            connection.close()
-        return found
+        return tally(self._server.port)
 
     @property
     def memory(self) -> int:

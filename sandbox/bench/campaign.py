@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sandbox.bench import own_code, stand_in
+from sandbox.bench import own_code
 from sandbox.bench.contestants import (
     BARE,
     FRESH,
@@ -23,6 +23,7 @@ from sandbox.bench.contestants import (
     contestants,
     search,
 )
+from sandbox.bench.helper import tally
 from sandbox.bench.links import Link, links
 from sandbox.bench.pipes import Run, serve_at_once
 from sandbox.bench.replies import USUAL, Counts, reply
@@ -238,13 +239,13 @@ def _sizes(
 
 def _keys(plugins: Plugins, link: Link, numbers: tuple[int, ...]) -> list[Keys]:
     found = []
-    before = stand_in.counts(link.port)["connections"]
+    before = tally(link.port)["connections"]
     with plugins.process(PLUGIN) as plugin:
         for number in numbers:
             calls = [search(link.url(), key=f"mpg-bench-{call % number}") for call in range(max(number, 100))]
             plugin.serve_one_by_one(calls)
             run = plugin.serve_one_by_one(calls)
-            opened = stand_in.counts(link.port)["connections"] - before
+            opened = tally(link.port)["connections"] - before
             found.append(Keys(number, _each([run]), plugin.resident, opened))
     return found
 
@@ -266,9 +267,9 @@ def _first_crowd(plugins: Plugins, link: Link) -> float:
 
 
 def _connections(contestant: Contestant, link: Link) -> tuple[int, int]:
-    before = stand_in.counts(link.port)
+    before = tally(link.port)
     contestant.serve(link.url(), 100, 1)
-    after = stand_in.counts(link.port)
+    after = tally(link.port)
     return after["searches"] - before["searches"], after["connections"] - before["connections"]
 
 

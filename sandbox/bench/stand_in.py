@@ -6,7 +6,6 @@ a pipe as standard input. It writes its port, and ends when the pipe is closed.
 """
 
 import asyncio
-import http.client
 import json
 import re
 import ssl
@@ -25,17 +24,6 @@ def address(port: int, counts: Counts, *, secure: bool = False, seconds: float =
     """The MemOS URL of a stand-in at `port` that thinks for `seconds`, and remembers `counts` memories."""
     scheme = "https" if secure else "http"
     return f"{scheme}://127.0.0.1:{port}/{seconds:g}s/{'-'.join(map(str, counts))}/openmem/v1"
-
-
-def counts(port: int) -> dict[str, int]:
-    """Ask a stand-in without TLS for its `connections` and `searches` so far, this question not counted."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    try:
-        connection.request("GET", "/counts")
-        found: dict[str, int] = json.load(connection.getresponse())
-    finally:
-        connection.close()
-    return found
 
 
 class StandIn(asyncio.Protocol):

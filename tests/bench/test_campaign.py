@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.bench import own_code, stand_in
+from sandbox.bench import own_code
 from sandbox.bench.bars import Bar, bars
 from sandbox.bench.campaign import CROWD, THINKING, take_turns
 from sandbox.bench.contestants import BARE, CALLS, FRESH, MESSAGES, NOTHING, PLUGIN, Plugins, contestants
+from sandbox.bench.helper import tally
 from sandbox.bench.links import Link, links
 from sandbox.bench.pipes import Run
 from sandbox.bench.replies import USUAL, Counts
@@ -40,9 +41,9 @@ def test_contestants_search_and_connect_as_they_should(
     world: Any, name: str, searches: int, connections: int
 ) -> None:
     [plain, *_], _, everyone = world
-    before = stand_in.counts(plain.port)
+    before = tally(plain.port)
     everyone[name].serve(plain.url(), 8, 1)
-    after = stand_in.counts(plain.port)
+    after = tally(plain.port)
     assert after["searches"] - before["searches"] == searches
     assert after["connections"] - before["connections"] == connections
 

@@ -14,8 +14,7 @@ import pytest
 
 from memos_client.dialects import dialect_for
 from memos_client.models import Credentials, SearchRequest
-from sandbox.bench import stand_in
-from sandbox.bench.helper import Helper
+from sandbox.bench.helper import Helper, tally
 from sandbox.bench.links import Link
 from sandbox.bench.replies import Counts, reply
 
@@ -71,10 +70,10 @@ def test_other_paths_are_not_found(link: Link) -> None:
 
 
 def test_searches_and_connections_are_counted(link: Link) -> None:
-    before = stand_in.counts(link.port)
+    before = tally(link.port)
     for _ in range(3):
         ask(link.url())
-    assert stand_in.counts(link.port) == {name: number + 3 for name, number in before.items()}
+    assert tally(link.port) == {name: number + 3 for name, number in before.items()}
 
 
 @pytest.fixture(scope="module")
