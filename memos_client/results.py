@@ -3,9 +3,8 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from memos_client import prompt
 
@@ -15,34 +14,34 @@ Item = Mapping[str, Any]
 _LARGEST_EXACT = 2**53
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """One recalled memory; what MemOS did not say is empty or None."""
 
     id: str
     kind: Kind
     text: str
     title: str
-    when: datetime | None
-    """When it happened or, failing that, was stored; in UTC."""
+    time: str
+    """When it happened or, failing that, was stored: in UTC, such as "2026-01-04T12:30:00Z"."""
     relevance: float | None
     tags: list[str]
-    mark: str | None
+    mark: str
     """Whether a preference was stated ("explicit") or concluded ("implicit")."""
 
     @classmethod
     def read(cls, kind: Kind, item: Item) -> "Memory":
         """Read one item of the list that holds `kind`, in the shape of the cloud's reply to a search."""
         tags = item.get("tags")
+        moment = _moment(item.get("memory_time")) or _moment(item.get("create_time"))
         return cls(
             id=_plain(item.get("id")),
             kind=kind,
             text=_TEXTS[kind](item),
             title=_TITLES[kind](item),
-            when=_moment(item.get("memory_time")) or _moment(item.get("create_time")),
+            time=f"{moment.isoformat(timespec='seconds')[:-6]}Z" if moment else "",
             relevance=_number(item.get("relativity")),
             tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
-            mark=_MARKS.get(_plain(item.get("preference_type"))) if kind == "preference" else None,
+            mark=_MARKS.get(_plain(item.get("preference_type")), "") if kind == "preference" else "",
         )
 
     @property
@@ -53,21 +52,21 @@ class Memory:
     @property
     def line(self) -> str:
         """The memory in a prompt block."""
-        return prompt.line(self.text, self.when, self.mark)
+        return prompt.line(self.text, self.time.partition("T")[0], self.mark)
 
     @property
     def variable(self) -> dict[str, Any]:
-        """The memory in the tool's variable `memories`: absent values left out, the time in ISO 8601."""
+        """The memory in the tool's variable `memories`, absent values left out."""
         values = {
             "id": self.id,
             "kind": self.kind,
             "text": self.text,
             "title": self.title,
-            "time": self.when and self.when.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "time": self.time,
             "relevance": self.relevance,
             "tags": self.tags,
         }
-        return {name: value for name, value in values.items() if value not in ("", None, [])}
+        return {name: value for name, value in values.items() if value or value == 0}
 
 
 class SearchResult:
@@ -184,6 +183,8 @@ def _plain(value: Any) -> str:
 
 def _exact(value: Any) -> Any:
     """Write the integers that a double can't hold as text: Dify passes every number through one."""
+    if isinstance(value, str):  # before all else: most are
+        return value
     if isinstance(value, dict):
         return {name: _exact(content) for name, content in value.items()}
     if isinstance(value, list):
