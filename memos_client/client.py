@@ -7,11 +7,12 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from requests.utils import (
     DEFAULT_CA_BUNDLE_PATH,
@@ -19,24 +20,28 @@ from requests.utils import (
     get_environ_proxies,
     select_proxy,
 )
-from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout, make_headers
-from urllib3.exceptions import HTTPError
+from urllib3 import make_headers
+from urllib3.connection import ProxyConfig
+from urllib3.exceptions import HTTPError, ProxySchemeUnknown
+from urllib3.util import Url, parse_url
 
 from memos_client.connections import (
-    CONNECT_SECONDS,
     CUT_OFF,
     LARGEST_REPLY,
+    NOT_HTTP,
     Exchange,
     Patience,
-    PlainPool,
-    TlsPool,
+    PlainConnection,
+    Response,
+    Server,
+    TlsConnection,
     current_exchange,
     misfit,
     why_no_answer,
 )
 from memos_client.dialects import dialect_for
 from memos_client.envelope import content
-from memos_client.errors import MemosConnectionError, MemosError, not_understood
+from memos_client.errors import MemosConnectionError, MemosError, no_room, not_understood
 from memos_client.models import AddRequest, Credentials, SearchRequest
 from memos_client.results import AddResult, SearchResult
 
@@ -51,11 +56,10 @@ _MOST_SERVERS = 100
 _MOST_CONNECTIONS = 1000
 _FIRST_PAUSE = 0.2
 _PASSING_STATUSES = {429, 502, 503, 504}
-_CHUNK = 16 * 1024
-# Replies beyond this size are read a few at a time: many at once would not fit into the memory that
-# manifest.yaml asks for.
-_SMALL_REPLY = 256 * 1024
-_places_of_large_replies = threading.BoundedSemaphore(4)
+# Bytes of all replies that are being read: these and a thousand calls fit into the memory that manifest.yaml
+# asks for. Beyond them, only small replies are read on. None waits for another: that one may be slow.
+_MOST_HELD = 100 * 1024 * 1024
+_SMALL_REPLY = 32 * 1024
 _PROBE_USER = "dify-credentials-check"
 _HEADERS = {
     "Accept": "application/json",
@@ -77,6 +81,8 @@ class MemosClient:
 
     def __init__(self, credentials: Mapping[str, Any]) -> None:
         self._dialect = dialect_for(Credentials.parse(credentials))
+        url = urlsplit(self._dialect.url)
+        self._origin, self._path = f"{url.scheme}://{url.netloc}", url.path
 
     def search(self, request: SearchRequest, patience: Patience = SEARCH) -> SearchResult:
         """Find what MemOS remembers.
@@ -112,72 +118,81 @@ class MemosClient:
 
     def _call(self, path: str, body: Mapping[str, Any], patience: Patience, *, repeatable: bool) -> Any:
         """Send a request as often as it may be sent, and return the `data` of its reply."""
+        target, payload = self._path + path, json.dumps(body).encode()
         deadline = time.monotonic() + patience.ceiling
         tries = 0
         while True:
             tries += 1
             exchange = Exchange(patience, deadline, repeatable, fresh=tries > 1 or not repeatable)
             try:
-                return self._exchange(path, body, exchange)
+                return self._exchange(target, payload, exchange)
             except MemosError:
                 pause = pause_before_repeat(exchange, tries)
                 if pause is None or time.monotonic() + pause >= deadline:
                     raise
             time.sleep(pause)
 
-    def _exchange(self, path: str, body: Mapping[str, Any], exchange: Exchange) -> Any:
+    def _exchange(self, target: str, body: bytes, exchange: Exchange) -> Any:
         """Send a request once, and return the `data` of its reply."""
         authorization = self._dialect.authorization
+        headers = _HEADERS | {"Authorization": authorization} if authorization else _HEADERS
         current_exchange.set(exchange)
-        reply = bytearray()
         try:
-            with _pools(self._dialect.url).urlopen(
-                "POST",
-                self._dialect.url + path,
-                body=json.dumps(body).encode(),
-                headers=_HEADERS | ({"Authorization": authorization} if authorization else {}),
-                timeout=Timeout(
-                    connect=min(CONNECT_SECONDS, exchange.time_left()), read=exchange.call.silence
-                ),
-                preload_content=False,
-                redirect=False,
-                retries=False,
-            ) as response:
-                exchange.answered = True
-                self._read(response, exchange, reply)
-        except (HTTPError, OSError, ValueError) as error:
-            # Frames that urllib3's exceptions keep alive would hold it until garbage is collected.
-            reply.clear()
+            server = _server(self._origin)
+            with server.connection() as connection:
+                response = connection.post(server.prefix + target, body, headers | server.headers)
+                reply = self._read(response, exchange)
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise self._no_reply(error, exchange) from None
         exchange.passing = response.status in _PASSING_STATUSES
         exchange.retry_after = _retry_after(response.headers.get("Retry-After", ""))
         return content(self._dialect.host, response.status, reply, authorization.split()[1:])
 
-    def _read(self, response: BaseHTTPResponse, exchange: Exchange, reply: bytearray) -> None:
+    def _read(self, response: Response, exchange: Exchange) -> bytes:
+        host = self._dialect.host
         declared = response.headers.get("Content-Length", "")
         if declared.isdecimal() and int(declared[:20]) > LARGEST_REPLY:
-            raise not_understood(self._dialect.host, "too large")
-        with ExitStack() as place:
-            for chunk in response.stream(_CHUNK, decode_content=True):
-                if len(reply) <= _SMALL_REPLY < len(reply) + len(chunk):
-                    if not _places_of_large_replies.acquire(timeout=exchange.time_left()):
-                        raise TimeoutError
-                    place.callback(_places_of_large_replies.release)
-                reply += chunk
-                if len(reply) > LARGEST_REPLY:
-                    raise not_understood(self._dialect.host, "too large")
+            raise not_understood(host, "too large", exchange.doubt)
+        pieces, size = list[bytes](), 0
+        try:
+            for piece in response.pieces():
+                pieces.append(piece)
+                size += len(piece)
+                held = _held.add(len(piece))
+                if size > LARGEST_REPLY:
+                    raise not_understood(host, "too large", exchange.doubt)
+                if held > _MOST_HELD and size > _SMALL_REPLY:
+                    exchange.passing = True
+                    raise no_room(host, exchange.doubt)
+            return b"".join(pieces)
+        finally:
+            _held.add(-size)
 
     def _no_reply(self, error: Exception, exchange: Exchange) -> MemosError:
         """Tell what stands behind an exchange that came to no whole reply."""
         host = self._dialect.host
-        if what := misfit(error, exchange):
+        if what := misfit(error):
             exchange.passing = what == CUT_OFF
-            return not_understood(host, what)
+            return not_understood(host, what, "" if what == NOT_HTTP else exchange.doubt)
         reason, exchange.passing = why_no_answer(error, exchange)
-        fact = f"No answer from MemOS at {host} ({reason})."
-        if exchange.sent and not exchange.repeatable:
-            fact += " The messages may have been stored all the same."
-        return MemosConnectionError(fact)
+        return MemosConnectionError(f"No answer from MemOS at {host} ({reason}).{exchange.doubt}")
+
+
+class _Held:
+    """The bytes of all replies that are being read."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, size: int) -> int:
+        """Count `size` bytes more, and return how many these are in all."""
+        with self._lock:
+            self._bytes += size
+            return self._bytes
+
+
+_held = _Held()
 
 
 def pause_before_repeat(exchange: Exchange, tries: int) -> float | None:
@@ -196,31 +211,38 @@ def pause_before_repeat(exchange: Exchange, tries: int) -> float | None:
 
 
 @lru_cache(maxsize=_MOST_SERVERS)
-def _pools(url: str) -> PoolManager:
-    """The pools of kept-alive connections that lead to `url`: direct, or through the environment's proxy."""
-    proxy = select_proxy(url, get_environ_proxies(url, no_proxy=None)) or ""
-    proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
-    return _pools_through(proxy, secure=url.startswith("https:") or proxy.startswith("https:"))
+def _server(origin: str) -> Server:
+    """The server at `origin`, such as "https://memos.example:8000": direct, or by the environment's proxy."""
+    there = urlsplit(origin)
+    named = select_proxy(origin, get_environ_proxies(origin, no_proxy=None))
+    if not named:
+        direct = partial(_connection, there.scheme, str(there.hostname), there.port)
+        return Server(direct, _MOST_CONNECTIONS)
+    proxy = parse_url(named if "://" in named else f"http://{named}")
+    if proxy.scheme not in {"http", "https"}:
+        raise ProxySchemeUnknown(proxy.scheme)
+    host = str(proxy.host).strip("[]")
+    login = make_headers(proxy_basic_auth=":".join(get_auth_from_url(proxy.url))) if proxy.auth else {}
+
+    def tunnel() -> PlainConnection:
+        connection = _connection("https", host, proxy.port, proxy)
+        connection.set_tunnel(str(there.hostname), there.port, login, str(proxy.scheme))
+        return connection
+
+    if there.scheme == "https":
+        return Server(tunnel, _MOST_CONNECTIONS)
+    forwarding = partial(_connection, str(proxy.scheme), host, proxy.port, proxy)
+    return Server(forwarding, _MOST_CONNECTIONS, prefix=origin, headers=login)
 
 
-@cache
-def _pools_through(proxy: str, *, secure: bool) -> PoolManager:
-    """One pool for each server, shared by all calls and credentials: a connection carries nobody's key."""
-    context = _tls_context() if secure else None
-    if proxy:
-        login = make_headers(proxy_basic_auth=":".join(get_auth_from_url(proxy))) if "@" in proxy else None
-        pools: PoolManager = ProxyManager(
-            proxy,
-            num_pools=_MOST_SERVERS,
-            maxsize=_MOST_CONNECTIONS,
-            proxy_headers=login,
-            ssl_context=context,
-            proxy_ssl_context=context,
-        )
-    else:
-        pools = PoolManager(num_pools=_MOST_SERVERS, maxsize=_MOST_CONNECTIONS, ssl_context=context)
-    pools.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
-    return pools
+def _connection(scheme: str, host: str, port: int | None, proxy: Url | None = None) -> PlainConnection:
+    if scheme == "http":
+        return PlainConnection(host, port, proxy=proxy)
+    context = _tls_context()
+    config = ProxyConfig(
+        context, use_forwarding_for_https=False, assert_hostname=None, assert_fingerprint=None
+    )
+    return TlsConnection(host, port, proxy=proxy, proxy_config=config, ssl_context=context)
 
 
 @cache

@@ -1,37 +1,34 @@
 """Connections that hold to a deadline, know whether a request can have arrived, and why no answer came."""
 
+import http.client
 import io
 import ssl
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from contextvars import ContextVar
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse, RemoteDisconnected
-from socket import SHUT_RDWR, socket
-from typing import Any
+from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
+from socket import MSG_PEEK, SHUT_RDWR, socket
+from typing import Any, cast
+from weakref import finalize
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPResponse as UnpackedResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import (
-    DecodeError,
-    HTTPError,
-    InvalidHeader,
-    NameResolutionError,
-    ProtocolError,
-    ProxyError,
-    ProxySchemeUnknown,
-)
+from urllib3.exceptions import DecodeError, HTTPError, NameResolutionError, ProxyError, ProxySchemeUnknown
 
 CONNECT_SECONDS = 5
 LARGEST_REPLY = 4 * 1024 * 1024
 """Bytes of a reply that are read, as they come and decompressed."""
 
 CUT_OFF = "cut off"
+NOT_HTTP = "not HTTP"
 
 _LARGEST_HEAD = 64 * 1024
+_PIECE = 16 * 1024
 _READS_OF_A_REPLY = 4
 
 
@@ -69,14 +66,17 @@ class Exchange:
     fresh: bool
     sent: bool = False
     """Whether a byte of the request may have left."""
-    answered: bool = False
-    """Whether the head of a reply has come."""
     received: int = 0
     """Bytes of the reply so far, its head included."""
     passing: bool = False
     """Whether the same request may fare better in a moment."""
     retry_after: float | None = None
     """Seconds that the server asks for before that."""
+
+    @property
+    def doubt(self) -> str:
+        """What else there is to say when the call fails: " The messages may have been stored.", or ""."""
+        return " The messages may have been stored all the same." if self.sent and not self.repeatable else ""
 
     def time_left(self) -> float:
         """Seconds until the deadline.
@@ -138,7 +138,9 @@ class _ByteStream(io.RawIOBase):
         super().close()
 
 
-class _Response(HTTPResponse):
+class Response(HTTPResponse):
+    """A reply that holds to the limits of the exchange."""
+
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_ByteStream(self.fp.detach(), sock))
@@ -149,48 +151,73 @@ class _Response(HTTPResponse):
         version, status, reason = super()._read_status()  # type: ignore[misc] # typeshed leaves it out
         return version, HTTPStatus.CONTINUE if status in range(100, 200) else status, reason
 
+    def pieces(self) -> Iterator[bytes]:
+        """The body, decompressed, in pieces of 16 KiB.
+
+        Raises:
+            HTTPError, HTTPException, OSError: It broke off, or is none.
+        """
+        if "Content-Encoding" in self.headers:
+            whole = UnpackedResponse(self, dict(self.headers.items()), preload_content=False)
+            yield from whole.stream(_PIECE, decode_content=True)
+            return
+        try:
+            while piece := self.read(_PIECE):
+                yield piece
+        except ValueError as error:
+            raise HTTPException("a chunk of a negative size") from error
+        if self.length:
+            raise IncompleteRead(b"", self.length)
+
 
 class PlainConnection(HTTPConnection):
     """An HTTP connection whose every use belongs to the current exchange."""
 
-    response_class = _Response
-    _connecting = False
+    response_class = Response
+    _connecting = True
     _handle: socket | None = None
     _parts: list[bytes] | None = None
 
     @property
     def is_connected(self) -> bool:
         """Whether this kept-alive connection may carry the current request."""
-        return not current_exchange.get().fresh and super().is_connected
+        if current_exchange.get().fresh:
+            return False
+        if not isinstance(self.sock, socket):  # none, or TLS within the TLS of a proxy
+            return super().is_connected
+        self.sock.settimeout(0)
+        try:
+            # A server that closed it, or spoke unasked, left something to read; TLS itself knows no peek.
+            socket.recv(self.sock, 1, MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def connect(self) -> None:
         """Connect, TLS and a proxy's greeting included; none of that is the request.
 
         Raises:
             TimeoutError: It took too long in all.
+            HTTPError, HTTPException, OSError, ValueError: It failed.
         """
-        late = threading.Event()
-
-        def break_off() -> None:
-            late.set()
-            with suppress(OSError):
-                if self._handle:
-                    self._handle.shutdown(SHUT_RDWR)
-
-        watch = threading.Timer(min(CONNECT_SECONDS, current_exchange.get().time_left()), break_off)
-        watch.start()
-        self._connecting = True
+        self.timeout = min(CONNECT_SECONDS, current_exchange.get().time_left())
+        # In a thread of its own, since nothing breaks off the wait for a name server.
+        executor = ThreadPoolExecutor(1)
+        attempt = executor.submit(copy_context().run, super().connect)
+        executor.shutdown(wait=False)
         try:
-            super().connect()
-        except (HTTPError, OSError) as error:
-            if late.is_set():
-                raise TimeoutError from error
+            attempt.result(self.timeout)
+        except (HTTPError, HTTPException, OSError) as error:
+            if not attempt.done():
+                self._shut_down()
+                attempt.add_done_callback(lambda _: self.close())
+            elif self.proxy and not self.has_connected_to_proxy:
+                raise ProxyError("no connection", error) from error
             raise
-        finally:
-            self._connecting = False
-            watch.cancel()
-            if self._handle:
-                self._handle.close()
+        self._connecting = False
+        self._close_handle()
 
     def _new_conn(self) -> socket:
         connection = super()._new_conn()
@@ -198,23 +225,48 @@ class PlainConnection(HTTPConnection):
         self._handle = connection.dup()
         return connection
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Send head and body of a request together, which spares a packet and wakes the server once."""
+    def close(self) -> None:
+        """Close it, whatever it is doing."""
+        super().close()
+        self._close_handle()
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):
+            if self._handle:
+                self._handle.shutdown(SHUT_RDWR)
+
+    def _close_handle(self) -> None:
+        if self._handle:
+            self._handle.close()
+
+    def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> Response:
+        """Send a request, and read the head of its reply.
+
+        urllib3 opens the connection. The rest is the standard library's, without the objects that urllib3
+        would make of it for others.
+
+        Raises:
+            HTTPError, HTTPException, OSError: There was no connection, or no reply came.
+        """
+        if self.sock is None:
+            self.connect()
         self._parts = []
         try:
-            super().request(*args, **kwargs)
+            http.client.HTTPConnection.request(self, "POST", target, body, headers)
             whole = b"".join(self._parts)
         finally:
             self._parts = None
-        self.send(whole)
+        # A server may refuse a request before it has read it: the refusal is there to be read.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.send(whole)
+        return cast("Response", http.client.HTTPConnection.getresponse(self))
 
     def send(self, data: Any) -> None:
         """Send, and note that something may have left."""
         if self._parts is not None:
+            # Head and body go together, which spares a packet and wakes the server once.
             self._parts.append(data)
             return
-        if self.sock is None:
-            self.connect()
         exchange = current_exchange.get()
         if not self._connecting:
             self.sock.settimeout(exchange.time_left())
@@ -226,30 +278,70 @@ class TlsConnection(PlainConnection, HTTPSConnection):
     """The same over TLS."""
 
 
-class PlainPool(HTTPConnectionPool):
-    """Kept-alive HTTP connections to one server."""
+class Server:
+    """The kept-alive connections to one server, shared by all calls: a connection carries nobody's key.
 
-    ConnectionCls = PlainConnection
+    Args:
+        connect: Makes a connection, not yet open.
+        most: How many are kept while idle.
+        prefix: What the target of each request begins with, which a proxy wants to know.
+        headers: What that proxy wants to know besides.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], PlainConnection],
+        most: int,
+        prefix: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.prefix = prefix
+        self.headers = headers or {}
+        self._connect = connect
+        self._most = most
+        self._idle = deque[PlainConnection]()
+        finalize(self, _close_all, self._idle)
+
+    @contextmanager
+    def connection(self) -> Iterator[PlainConnection]:
+        """A connection for one exchange; it is kept for others if the block ends well."""
+        connection = self._idle_one() or self._connect()
+        kept = False
+        try:
+            yield connection
+            kept = connection.sock is not None and len(self._idle) < self._most
+        finally:
+            if kept:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _idle_one(self) -> PlainConnection | None:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return None
+        if connection.is_connected:
+            return connection
+        # A new one takes its place, so that there are never more than calls at once.
+        connection.close()
+        return None
 
 
-class TlsPool(HTTPSConnectionPool):
-    """Kept-alive HTTPS connections to one server."""
+def _close_all(connections: deque[PlainConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
-    ConnectionCls = TlsConnection
 
-
-def misfit(error: BaseException, exchange: Exchange) -> str:
+def misfit(error: BaseException) -> str:
     """Say how what came is no reply, or "" where nothing came."""
-    causes = list(_causes(error))
-    for cause in causes:
+    for cause in _causes(error):
         if isinstance(cause, ReplyTooLargeError):
             return "too large"
         if isinstance(cause, DecodeError):
             return "broken compression"
-        if isinstance(cause, HTTPException | InvalidHeader) and not isinstance(cause, RemoteDisconnected):
-            return CUT_OFF if hasattr(cause, "partial") else "not HTTP"
-    if exchange.answered and not any(isinstance(cause, OSError) for cause in causes):
-        return CUT_OFF if any(isinstance(cause, ProtocolError) for cause in causes) else "not HTTP"
+        if isinstance(cause, HTTPException) and not isinstance(cause, RemoteDisconnected):
+            return CUT_OFF if isinstance(cause, IncompleteRead) else NOT_HTTP
     return ""
 
 

@@ -11,9 +11,12 @@ from memos_client.errors import MemosServerError, is_known, not_understood, refu
 
 _SUCCESS = {None, 0, 200}
 _SHORTEST_SECRET = 6
+# Lists, objects and what they hold: a hundred memories have some thousands. Each takes about a hundred bytes
+# of memory, several times over, and its part of a second in which nothing else runs.
+_MOST_PARTS = 200_000
 
 
-def content(host: str, status: int, body: bytes | bytearray, secrets: Sequence[str]) -> Any:
+def content(host: str, status: int, body: bytes, secrets: Sequence[str]) -> Any:
     """Return the `data` of a reply that says yes.
 
     Both a body without an error code and an HTTP status of success are needed; a known code in the body wins
@@ -30,10 +33,7 @@ def content(host: str, status: int, body: bytes | bytearray, secrets: Sequence[s
     """
     reply = _parsed(body)
     envelope = reply if isinstance(reply, dict) else {}
-    code, words = _code(envelope.get("code")), _words(envelope)
-    for secret in secrets:
-        for form in _written_forms(secret):
-            words = words.replace(form, "[API key]")
+    code, words = _code(envelope.get("code")), _without(secrets, _words(envelope))
     _check(host, status, code, words)
     if not isinstance(reply, dict):
         raise not_understood(host, _looks_of(body))
@@ -43,6 +43,15 @@ def content(host: str, status: int, body: bytes | bytearray, secrets: Sequence[s
         because = f": {reason}" if reason not in {"", "ok"} else ""
         raise MemosServerError(f"MemOS at {host} answered that this failed{because}.")
     return data
+
+
+def _without(secrets: Sequence[str], words: str) -> str:
+    if len(words) < _SHORTEST_SECRET:  # as "ok" is
+        return words
+    for secret in secrets:
+        for form in _written_forms(secret):
+            words = words.replace(form, "[API key]")
+    return words
 
 
 def _written_forms(secret: str) -> list[str]:
@@ -68,18 +77,25 @@ def _check(host: str, status: int, code: int | None, words: str) -> None:
         raise not_understood(host, f"code {code}: {shown(words)}".rstrip(": "))
 
 
-def _parsed(body: bytes | bytearray) -> Any:
+def _parsed(body: bytes) -> Any:
     try:
-        return from_json(body, allow_inf_nan=False)
+        return None if _parts(body) > _MOST_PARTS else from_json(body, allow_inf_nan=False)
     except ValueError:
         return None
 
 
-def _looks_of(body: bytes | bytearray) -> str:
+def _parts(body: bytes) -> int:
+    """How many values a JSON text holds at most: brackets and commas in its strings count, too."""
+    return sum(body.count(mark) for mark in (b"[", b"{", b","))
+
+
+def _looks_of(body: bytes) -> str:
     start = body.lstrip()[:1]
     if not start:
         return "empty"
-    return "HTML" if start == b"<" else "not a JSON object"
+    if start == b"<":
+        return "HTML"
+    return "too large" if _parts(body) > _MOST_PARTS else "not a JSON object"
 
 
 def _code(value: Any) -> int | None:

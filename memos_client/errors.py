@@ -148,9 +148,21 @@ def shown(words: str) -> str:
     return words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS].rstrip() + "…"
 
 
-def not_understood(host: str, what: str) -> MemosReplyError:
-    """Build the error for a reply that does not fit, `what` being the shortest description of it."""
-    return MemosReplyError(f"MemOS at {host} sent a reply that is not understood ({what}).")
+def not_understood(host: str, what: str, doubt: str = "") -> MemosReplyError:
+    """Build the error for a reply that does not fit.
+
+    Args:
+        host: Who answered.
+        what: The shortest description of the reply.
+        doubt: A sentence more, with the space before it.
+    """
+    return MemosReplyError(f"MemOS at {host} sent a reply that is not understood ({what}).{doubt}")
+
+
+def no_room(host: str, doubt: str = "") -> MemosReplyError:
+    """Build the error for a reply that does not fit beside all others; `doubt` as in `not_understood`."""
+    fact = f"MemOS at {host} sent a reply for which other replies leave no room at the moment."
+    return MemosReplyError(f"{fact}{doubt}", "Try again later, or ask for fewer results.")
 
 
 def _class_of(code: int) -> type[MemosError]:

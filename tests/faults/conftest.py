@@ -236,9 +236,10 @@ def place(fault: Fault, certificates: dict[str, ssl.SSLContext]) -> Iterator[Fau
         match fault.play:
             case "refuses":
                 ending.callback(server.server_close)
-            case "is unknown":
+            case "is unknown" | "is looked up in vain":
                 ending.callback(server.server_close)
-                server.host = f"memos-{server.server_address[1]}.invalid"
+                manner = "slow." if fault.play == "is looked up in vain" else ""
+                server.host = f"{manner}memos-{server.server_address[1]}.invalid"
                 server.url = f"http://{server.host}"
             case "accepts nothing":
                 ending.callback(server.server_close)

@@ -1,6 +1,7 @@
 """Starts the plugin as `main.py` does, but with time limits short enough for tests: those in IMPATIENCE.
 
-What the plugin looks up and connects to is noted on stderr: refused connections leave no other trace.
+What the plugin looks up and connects to is noted on stderr: refused connections leave no other trace. Names
+that start with "slow." are looked up as slowly as if the name server did not answer.
 """
 
 import json
@@ -9,11 +10,15 @@ import runpy
 import sys
 
 import dify_plugin  # noqa: F401 - lets gevent replace sockets before the client imports them
+from gevent.monkey import get_original
 
 from memos_client import client, connections
 
+SLOW_LOOKUP = 6.0
+really_sleep = get_original("time", "sleep")  # look-ups are made in threads of their own
+
 limits = json.loads(os.environ["IMPATIENCE"])
-client.CONNECT_SECONDS = connections.CONNECT_SECONDS = limits.pop("CONNECT_SECONDS")
+connections.CONNECT_SECONDS = limits.pop("CONNECT_SECONDS")
 for name, patience in limits.items():
     setattr(client, name, connections.Patience(**patience))
 client.MemosClient.search.__defaults__ = (client.SEARCH,)
@@ -24,6 +29,8 @@ def note(event: str, arguments: tuple[object, ...]) -> None:
         os.write(2, f"connect {arguments[1]}\n".encode())
     elif event == "socket.getaddrinfo":
         os.write(2, f"look up {arguments[0]}\n".encode())
+        if str(arguments[0]).startswith("slow."):
+            really_sleep(SLOW_LOOKUP)
 
 
 sys.addaudithook(note)

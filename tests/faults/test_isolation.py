@@ -3,9 +3,11 @@
 import itertools
 import json
 import re
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,10 +15,13 @@ import pytest
 
 from sandbox.plugin_process import Invocation, PluginProcess
 from tests.faults.conftest import API_ROOTS, CALLS, call, credentials, together, traces
-from tests.faults.faulty_server import Arrival, FaultyServer, Play, Wire, good_reply, healthy, http
-from tests.faults.wire_faults import SEARCH
+from tests.faults.faulty_server import Arrival, FaultyServer, Play, Wire, good_reply, head, healthy, http
+from tests.faults.wire_faults import LARGEST_REPLY, SEARCH, STORED
 
 USERS = 200
+SLOW = 20
+KIB = 1024
+MIB = LARGE = 1024 * KIB
 KEYS = {"red": "mpg-red-0a1b2c3d4e", "blue": "mpg-blue-5f6a7b8c9d"}
 ACCOUNTS = {f"Token {key}": account for account, key in KEYS.items()}
 
@@ -229,6 +234,81 @@ def test_what_a_connection_still_holds_reaches_nobody(patient: PluginProcess, ap
             if done.error is None:
                 assert f"Only user-{number} knows." in done.text
             time.sleep(0.1)  # in which the rest comes, too
+
+
+def test_half_a_large_reply_holds_up_nobody_else(patient: PluginProcess) -> None:
+    def half_a_large_reply(wire: Wire) -> None:
+        wire.request()
+        wire.send(head(200, {"Content-Length": 2 * LARGE}), b" " * LARGE)
+        begun.release()
+        wire.wait(300)
+
+    def a_large_reply(wire: Wire) -> None:
+        wire.send(http(json.dumps(good_reply(wire.request())).encode() + b" " * LARGE))
+
+    begun = threading.Semaphore(0)
+    with (
+        ThreadPoolExecutor(SLOW) as threads,
+        FaultyServer(half_a_large_reply) as slow,
+        FaultyServer(a_large_reply) as quick,
+    ):
+        waiting = [
+            threads.submit(call, patient, "search_memory", "cloud", slow.url, user="slow user")
+            for _ in range(SLOW)
+        ]
+        for _ in waiting:
+            begun.acquire()
+        done = call(patient, "search_memory", "cloud", quick.url, user="user-1")
+        still_waiting = [other for other in waiting if not other.done()]
+    assert "Only user-1 knows." in done.text
+    assert len(still_waiting) == SLOW
+
+
+def test_when_replies_fill_the_memory_small_ones_are_read_and_large_ones_refused(
+    patient: PluginProcess,
+) -> None:
+    def part_of_a_reply(size: int, wire: Wire) -> None:
+        wire.request()
+        wire.send(head(200, {"Content-Length": LARGEST_REPLY}), b" " * size)
+        begun.release()
+        over.wait(60)
+        wire.close()
+
+    def reply(padding: int, wire: Wire) -> None:
+        wire.send(http(json.dumps(good_reply(wire.request())).encode() + b" " * padding))
+
+    begun, over = threading.Semaphore(0), threading.Event()
+    # All that may be held, but for the 16 KiB that come next.
+    number, rest = divmod(100 * MIB - 16 * KIB, 4 * MIB - 16 * KIB)
+    with (
+        ThreadPoolExecutor(number + 1) as threads,
+        FaultyServer(partial(part_of_a_reply, 4 * MIB - 16 * KIB)) as filling,
+        FaultyServer(partial(part_of_a_reply, rest)) as topping,
+        FaultyServer(partial(reply, 20_000)) as small,
+        FaultyServer(partial(reply, 100_000)) as large,
+    ):
+        urls = [*[filling.url] * number, topping.url]
+        waiting = [threads.submit(call, patient, "add_memory", "cloud", url) for url in urls]
+        for _ in waiting:
+            begun.acquire()
+        time.sleep(1)  # until what was sent is read, too
+        found = call(patient, "search_memory", "cloud", small.url, user="user-1")
+        searched = call(patient, "search_memory", "cloud", large.url, user="user-2")
+        added = call(patient, "add_memory", "cloud", large.url, user="user-3")
+        over.set()
+        for done in waiting:
+            done.result()
+        again = call(patient, "search_memory", "cloud", large.url, user="user-2")
+    assert "Only user-1 knows." in found.text
+    no_room = "sent a reply for which other replies leave no room at the moment."
+    advice = " Try again later, or ask for fewer results."
+    assert searched.error is not None
+    assert searched.error.message == f"MemOS at {large.host} {no_room}{advice}"
+    assert added.error is not None
+    assert added.error.message == f"MemOS at {large.host} {no_room}{STORED}{advice}"
+    assert "Only user-2 knows." in again.text
+    users = [arrival.json["user_id"] for arrival in large.arrivals]
+    assert users == ["user-2", "user-2", "user-3", "user-2"]  # a search is sent again, an add is not
 
 
 @pytest.mark.parametrize("api", API_ROOTS)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from memos_client.client import MemosClient
-from memos_client.connections import Patience
+from memos_client.connections import LARGEST_REPLY, Patience
 from memos_client.errors import MemosError, MemosInputError
 from memos_client.models import AddRequest, SearchRequest
 from sandbox.scripted_server import Answer, ScriptedServer
@@ -66,15 +66,40 @@ def test_500_replies_of_200_kib_at_once_fit_into_the_memory_of_the_manifest(load
     assert load.most_memory < MEMORY_LIMIT
 
 
-@pytest.mark.parametrize("how", POURS)
-def test_200_replies_that_are_too_large_are_refused_and_not_held(load: Load, how: str) -> None:
-    done = load.at_once(200, together=200, pours=how)
+@pytest.mark.parametrize(("number", "how"), [*((200, how) for how in POURS), (MOST_AT_ONCE, "chunked")])
+def test_replies_that_are_too_large_are_refused_and_not_held(load: Load, number: int, how: str) -> None:
+    done = load.at_once(number, together=number, pours=how)
     for call in done:
         assert call.error is not None
         assert call.error.error_type == "MemosReplyError"
-        assert "too large" in call.error.message
+        assert "too large" in call.error.message or "leave no room" in call.error.message
     assert load.most_memory < MEMORY_LIMIT
     assert load.call("search_memory").error is None
+
+
+@pytest.mark.parametrize(
+    ("start", "part", "end"),
+    [
+        ('{"code": 0, "data": {"memory_detail_list": [], "other": [', '{"a":{"b":1}},', "1]}}"),
+        ('{"code": 0, "data": {"memory_detail_list": [{"memory_value": [', "[],", "[]]}]}}"),
+    ],
+    ids=["kept as it came", "written as text"],
+)
+@pytest.mark.parametrize("parts", [190_000, 210_000, 2_000_000])
+def test_a_reply_of_very_many_parts_fits_into_the_memory_of_the_manifest(
+    load: Load, parts: int, start: str, part: str, end: str
+) -> None:
+    number = min(parts // sum(map(part.count, "[{,")), (LARGEST_REPLY - 200) // len(part))
+    body = f"{start}{part * number}{end}".encode()
+    with ScriptedServer(lambda _: Answer(body)) as server:
+        known = {"memos_url": f"{server.url}/openmem/v1", "memos_api_key": "mpg-test"}
+        done = load.plugin.invoke("search_memory", {"query": "x"}, known, user_id="user-1")
+    if parts < 200_000:
+        assert done.error is None
+    else:
+        assert done.error is not None
+        assert "(too large)" in done.error.message
+    assert load.most_memory < MEMORY_LIMIT
 
 
 @contextmanager

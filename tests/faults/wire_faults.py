@@ -21,6 +21,9 @@ DRIP = 0.3
 """Seconds between the bytes of a slow reply: never a silence, and never the end before the ceiling."""
 
 LARGEST_REPLY = 4 * 1024 * 1024
+STORED = " The messages may have been stored all the same."
+"""What an error of an add says besides, when the request may have arrived."""
+
 DONE = ""
 """The kind of a fault that is none for the caller."""
 
@@ -36,7 +39,7 @@ class Fault:
     Args:
         name: what a report calls it.
         play: what the server does; where no server answers, the way in which it does not: "refuses",
-            "is unknown", "accepts nothing".
+            "is unknown", "is looked up in vain", "accepts nothing".
         kind: the class of the error that must come of it, or DONE; several where all of them are right.
         fact: what its message must say: all of it behind "MemOS at <host> " or, for a MemosConnectionError,
             the reason in parentheses; "" where any words will do.
@@ -202,6 +205,7 @@ DETAIL = {
 _NO_CONNECTION = (
     Fault("connection refused", "refuses", NO_ANSWER, "connection refused", 3, sent=False),
     Fault("host name unknown", "is unknown", NO_ANSWER, "host name not found", 3, sent=False),
+    Fault("silent name server", "is looked up in vain", NO_ANSWER, "no connection within 0.7 s", sent=False),
     Fault("connect timeout", "accepts nothing", NO_ANSWER, "no connection within 0.7 s", sent=False),
 )
 _TLS = (
