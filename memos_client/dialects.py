@@ -288,7 +288,11 @@ def _search_result(host: str, data: Body, request: SearchRequest) -> SearchResul
             raise not_understood(host, f"{name} is no list of memories")
         lists[name] = items[: limits[kind]]
     result = SearchResult(lists, request.user_id, request.max_context_chars)
-    if any(len(to_json(part)) > _LARGEST_MESSAGE for part in (result.envelope, result.variables["memories"])):
+    size = len(to_json(result.envelope))
+    # The variable is not four times as large as what it was made of.
+    if size > _LARGEST_MESSAGE / 4:
+        size = max(size, len(to_json(result.variables["memories"])))
+    if size > _LARGEST_MESSAGE:
         raise not_understood(host, "too large")
     return result
 

@@ -14,6 +14,10 @@ _SHORTEST_SECRET = 6
 # Lists, objects and what they hold: a hundred memories have some thousands. Each takes about a hundred bytes
 # of memory, several times over, and its part of a second in which nothing else runs.
 _MOST_PARTS = 200_000
+_LARGEST_EXACT = 2**53
+# Every digit becomes a nine: a quick look whether there is any number as long as that one.
+_DIGITS = bytes.maketrans(b"012345678", b"999999999")
+_LONG_NUMBER = b"9" * len(str(_LARGEST_EXACT))
 
 
 def content(host: str, status: int, body: bytes, secrets: Sequence[str]) -> Any:
@@ -42,7 +46,18 @@ def content(host: str, status: int, body: bytes, secrets: Sequence[str]) -> Any:
         reason = shown(words)
         because = f": {reason}" if reason not in {"", "ok"} else ""
         raise MemosServerError(f"MemOS at {host} answered that this failed{because}.")
-    return data
+    return _exact(data) if _LONG_NUMBER in body.translate(_DIGITS) else data
+
+
+def _exact(value: Any) -> Any:
+    """Write the integers that a double can't hold as text: Dify passes every number through one."""
+    if isinstance(value, dict):
+        return {name: _exact(content) for name, content in value.items()}
+    if isinstance(value, list):
+        return [_exact(content) for content in value]
+    if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
+        return str(value)
+    return value
 
 
 def _without(secrets: Sequence[str], words: str) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -37,12 +37,14 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 # What Dify's engine writes where a variable has no value: its bare name (seen on graphon 0.8.0).
 _UNRESOLVED = re.compile(r"(sys|env|conversation|\d{13,})\.\w+(\.\w+)*|\{\{#.*#\}\}")
-# What Python prints of a list or an object, up to its first value that JSON writes otherwise; and all of it.
-_JSON_PARTS = r'[\[\]{}\s,:]|-?\d[\d.eE+-]*+|"(?:[^"\\]|\\.)*+"'
+# What Python prints of a list or an object, up to what JSON writes otherwise; and all of it.
+_MARKS = r"[\[\]{}\s,:]|-?\d[\d.eE+-]*+"
+_JSON_TEXT = r'"(?:[^"\\]|\\["\\/bfnrtu])*+"'
+_PYTHON_TEXT = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
 _PYTHON_WORDS = r"None\b|True\b|False\b|-?inf\b|nan\b"
-_PRINTED = re.compile(rf"[\[{{](?:{_JSON_PARTS})*+(?:'|{_PYTHON_WORDS}|<\w)", re.DOTALL)
+_PRINTED = re.compile(rf"""[\[{{](?:{_MARKS}|{_JSON_TEXT})*+(?:['"]|{_PYTHON_WORDS}|<\w)""", re.DOTALL)
 _PYTHON_VALUES = re.compile(
-    rf"(?:{_JSON_PARTS}|[()]|'(?:[^'\\]|\\.)*+'|{_PYTHON_WORDS}|<\w+\.\w+: '[^']*'>)*+", re.DOTALL
+    rf"(?:{_MARKS}|[()]|{_PYTHON_TEXT}|{_PYTHON_WORDS}|<\w+\.\w+: '[^']*'>)*+", re.DOTALL
 )
 _DAYS_AGO = re.compile(r"(\d{1,5})d")
 _SOURCES = {"user", "agent", "public", "knowledgebase"}
@@ -292,6 +294,7 @@ class Credentials(Input):
         return self.memos_api_key.get_secret_value().strip()
 
 
+@lru_cache
 def _url_problem(url: str) -> str:
     url = url.strip()
     try:

@@ -11,8 +11,6 @@ from memos_client import prompt
 Kind = Literal["fact", "preference", "tool", "skill"]
 Item = Mapping[str, Any]
 
-_LARGEST_EXACT = 2**53
-
 
 class Memory(NamedTuple):
     """One recalled memory; what MemOS did not say is empty or None."""
@@ -79,7 +77,7 @@ class SearchResult:
     """
 
     def __init__(self, lists: dict[str, Any], user_id: str, most_characters: int) -> None:
-        self.envelope = {"code": 0, "message": "ok", "data": _exact(lists)}
+        self.envelope = {"code": 0, "message": "ok", "data": lists}
         """What apps built for version 0.0.4 read from the tool's `json`."""
         memories = [Memory.read(kind, item) for kind, name in LISTS.items() for item in lists[name]]
         memories = sorted((memory for memory in memories if memory.text), key=lambda m: m.rank, reverse=True)
@@ -179,19 +177,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return "; ".join(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _exact(value: Any) -> Any:
-    """Write the integers that a double can't hold as text: Dify passes every number through one."""
-    if isinstance(value, str):  # before all else: most are
-        return value
-    if isinstance(value, dict):
-        return {name: _exact(content) for name, content in value.items()}
-    if isinstance(value, list):
-        return [_exact(content) for content in value]
-    if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
-        return str(value)
-    return value
 
 
 def _number(value: Any) -> float | None:

@@ -256,6 +256,7 @@ _lists = st.lists(scalars, min_size=1, max_size=3)
 
 
 @given(st.one_of(nested, files, _lists, st.dictionaries(texts, scalars, max_size=2)), st.booleans())
+@example({"'\x1f": 0}, True)
 def test_an_object_or_a_list_is_never_stored_as_text(memos: Memos, value: Any, printed: bool) -> None:
     written = str(value) if printed else value
     try:
