@@ -169,7 +169,7 @@ def _cell(who: Mapping[str, Contestant], link: Link, callers: int, turns: int, t
     calls = callers
     if callers == 1:
         # About a tenth of a second for each turn of one caller.
-        calls = max(1, round(0.1 / link.round_trip)) if link.round_trip else 10
+        calls = max(1, round(0.1 / link.round_trip)) if link.round_trip else 50
     runs = take_turns(who, link.url(seconds=thinking), calls=calls, callers=callers, turns=turns)
     return Cell(
         link=link,

@@ -135,6 +135,7 @@ def test_the_limits_are_those_of_the_code(page: Page) -> None:
         [100],
         [prompt.LONGEST_BLOCK],
         [client.LARGEST_REPLY / 1024**2],
+        [client._MOST_HELD / 1024**2, client._SMALL_REPLY / 1024],
         [connections.CONNECT_SECONDS],
         [client.SEARCH.silence, client.SEARCH.ceiling],
         [slow.silence, slow.ceiling],

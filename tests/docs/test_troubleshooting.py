@@ -10,7 +10,7 @@ from urllib3.exceptions import NameResolutionError
 from memos_client import connections
 from memos_client.client import SEARCH, MemosClient
 from memos_client.dialects import SelfHostedDialect
-from memos_client.errors import MemosError, not_understood, refusal
+from memos_client.errors import MemosError, no_room, not_understood, refusal
 from memos_client.models import CLOUDS, AddRequest, Credentials, SearchRequest
 from memos_client.results import LISTS, SearchResult
 from sandbox.scripted_server import ScriptedServer
@@ -61,6 +61,7 @@ def seen() -> Iterator[str]:
     yield message(SearchRequest.parse, QUESTION | {"memory_limit_number": 26})
     yield message(AddRequest.parse, TURN | {"user_messages": "['a', 1]"})
     yield message(own.search, SearchRequest.parse(QUESTION | {"knowledgebase_ids": "k"}))
+    yield str(no_room(HOST))
     dialect = SelfHostedDialect(Credentials.parse({"memos_url": url}))
     yield message(dialect.read_add, [], AddRequest.parse(TURN))
     yield SearchResult({name: [] for name in LISTS.values()}, "u", 0).text
