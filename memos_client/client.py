@@ -135,7 +135,9 @@ class MemosClient:
     def _exchange(self, target: str, body: bytes, exchange: Exchange) -> Any:
         """Send a request once, and return the `data` of its reply."""
         authorization = self._dialect.authorization
-        headers = _HEADERS | {"Authorization": authorization} if authorization else _HEADERS
+        headers = {"Host": self._dialect.host, **_HEADERS}
+        if authorization:
+            headers["Authorization"] = authorization
         current_exchange.set(exchange)
         try:
             server = _server(self._origin)

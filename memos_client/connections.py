@@ -1,6 +1,5 @@
 """Connections that hold to a deadline, know whether a request can have arrived, and why no answer came."""
 
-import http.client
 import io
 import ssl
 import time
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from socket import MSG_PEEK, SHUT_RDWR, socket
-from typing import Any, cast
+from typing import Any
 from weakref import finalize
 
 from urllib3 import HTTPResponse as UnpackedResponse
@@ -174,9 +173,7 @@ class PlainConnection(HTTPConnection):
     """An HTTP connection whose every use belongs to the current exchange."""
 
     response_class = Response
-    _connecting = True
     _handle: socket | None = None
-    _parts: list[bytes] | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -216,7 +213,6 @@ class PlainConnection(HTTPConnection):
             elif self.proxy and not self.has_connected_to_proxy:
                 raise ProxyError("no connection", error) from error
             raise
-        self._connecting = False
         self._close_handle()
 
     def _new_conn(self) -> socket:
@@ -242,36 +238,27 @@ class PlainConnection(HTTPConnection):
     def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Send a request, and read the head of its reply.
 
-        urllib3 opens the connection. The rest is the standard library's, without the objects that urllib3
-        would make of it for others.
+        urllib3 opens the connection, and the standard library reads. What both would do to write a head takes
+        longer than all else here; that no value holds a line end is the caller's part.
 
         Raises:
             HTTPError, HTTPException, OSError: There was no connection, or no reply came.
         """
         if self.sock is None:
             self.connect()
-        self._parts = []
-        try:
-            http.client.HTTPConnection.request(self, "POST", target, body, headers)
-            whole = b"".join(self._parts)
-        finally:
-            self._parts = None
+        fields = {"Content-Length": str(len(body)), **headers}
+        lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+        exchange = current_exchange.get()
+        self.sock.settimeout(exchange.time_left())
+        exchange.sent = True
         # A server may refuse a request before it has read it: the refusal is there to be read.
         with suppress(BrokenPipeError, ConnectionResetError):
-            self.send(whole)
-        return cast("Response", http.client.HTTPConnection.getresponse(self))
-
-    def send(self, data: Any) -> None:
-        """Send, and note that something may have left."""
-        if self._parts is not None:
-            # Head and body go together, which spares a packet and wakes the server once.
-            self._parts.append(data)
-            return
-        exchange = current_exchange.get()
-        if not self._connecting:
-            self.sock.settimeout(exchange.time_left())
-            exchange.sent = True
-        super().send(data)
+            self.sock.sendall("\r\n".join(lines).encode("ascii") + body)
+        response = Response(self.sock, method="POST")
+        response.begin()
+        if response.will_close:
+            self.close()
+        return response
 
 
 class TlsConnection(PlainConnection, HTTPSConnection):

@@ -1,5 +1,6 @@
 """Whatever happens on the wire, a call ends in time with the right error, and the next one works."""
 
+import base64
 import re
 import ssl
 import time
@@ -228,14 +229,17 @@ TUNNELS: dict[str, Play] = {
 }
 
 
+def behind(proxy: str) -> dict[str, str]:
+    """An environment that names a proxy."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    return dict.fromkeys(names, proxy) | {"NO_PROXY": "", "no_proxy": ""}
+
+
 @pytest.fixture(scope="module")
 def proxied(start: Start) -> Iterator[tuple[PluginProcess, FaultyServer]]:
     """A plugin whose environment names a proxy, and that proxy."""
     with FaultyServer(healthy) as proxy:
-        address = proxy.url.replace("//", f"//{PROXY_LOGIN}@")
-        names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
-        environment = dict.fromkeys(names, address) | {"NO_PROXY": "", "no_proxy": ""}
-        with start(environment) as plugin:
+        with start(behind(proxy.url.replace("//", f"//{PROXY_LOGIN}@"))) as plugin:
             yield plugin, proxy
         assert b"proxy-canary-81" not in plugin.stdout + plugin.stderr
 
@@ -246,7 +250,29 @@ def test_http_goes_through_the_proxy(proxied: tuple[PluginProcess, FaultyServer]
     for tool, api in CALLS:
         done = call(plugin, tool, api, "http://memos.test")
         assert done.error is None
-        assert proxy.arrivals[-1].path.startswith(f"http://memos.test{API_ROOTS[api]}")
+        arrival = proxy.arrivals[-1]
+        assert arrival.path.startswith(f"http://memos.test{API_ROOTS[api]}")
+        assert arrival.headers["Host"] == "memos.test"
+        assert base64.b64decode(arrival.headers["Proxy-Authorization"].split()[1]).decode() == PROXY_LOGIN
+
+
+def test_http_goes_through_a_proxy_that_speaks_tls(
+    start: Start, certificates: dict[str, ssl.SSLContext]
+) -> None:
+    with (
+        FaultyServer(healthy, certificates["good"]) as good,
+        FaultyServer(healthy, certificates["untrusted"]) as bad,
+    ):
+        with start(behind(good.url)) as plugin:
+            found = [call(plugin, "search_memory", "cloud", "http://memos.test") for _ in range(2)]
+        with start(behind(bad.url)) as plugin:
+            refused = call(plugin, "search_memory", "cloud", "http://memos.test")
+    assert [done.error for done in found] == [None, None]
+    assert good.connections == 1
+    assert refused.error is not None
+    assert refused.error.message.startswith(
+        "No answer from MemOS at memos.test (TLS certificate not trusted)"
+    )
 
 
 @pytest.mark.parametrize("tunnel", TUNNELS)
