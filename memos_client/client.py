@@ -146,8 +146,9 @@ class MemosClient:
                 reply = self._read(response, exchange)
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise self._no_reply(error, exchange) from None
-        exchange.passing = response.status in _PASSING_STATUSES
-        exchange.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+        if response.status in _PASSING_STATUSES:
+            exchange.passing = True
+            exchange.retry_after = _retry_after(response.headers.get("Retry-After", ""))
         return content(self._dialect.host, response.status, reply, authorization.split()[1:])
 
     def _read(self, response: Response, exchange: Exchange) -> bytes:

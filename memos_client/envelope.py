@@ -82,14 +82,15 @@ def _written_forms(secret: str) -> list[str]:
 
 def _check(host: str, status: int, code: int | None, words: str) -> None:
     """Raise what code and status say; never from a variable, which would keep the whole reply in memory."""
+    success = 200 <= status < 300  # noqa: PLR2004 - HTTP's own numbers
+    if success and code in _SUCCESS:
+        return
     if code is not None and is_known(code):
         raise refusal(host, code, words)
     if is_known(status):
         raise refusal(host, status, words)
-    if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
-        raise not_understood(host, f"HTTP {status}")
-    if code not in _SUCCESS:
-        raise not_understood(host, f"code {code}: {shown(words)}".rstrip(": "))
+    what = f"code {code}: {shown(words)}".rstrip(": ") if success else f"HTTP {status}"
+    raise not_understood(host, what)
 
 
 def _parsed(body: bytes) -> Any:

@@ -70,7 +70,7 @@ class Effort:
 
 FULL = Effort(
     round_trips=(0, 0.02, 0.05, 0.2),
-    turns={1: 30, 10: 10, 100: 6, CROWD: 3},
+    turns={1: 12, 10: 10, 100: 6, CROWD: 3},
     starts=9,
     sizes=(1, 3, 6, 12, 25),
     keys=(1, 10, 100, 1000),
@@ -80,7 +80,7 @@ FULL = Effort(
 )
 QUICK = Effort(
     round_trips=(0, 0.05),
-    turns={1: 6, 10: 1, CROWD: 1},
+    turns={1: 2, 10: 1, CROWD: 1},
     starts=2,
     sizes=(25,),
     keys=(1, 100),
@@ -168,8 +168,8 @@ def take_turns(
 def _cell(who: Mapping[str, Contestant], link: Link, callers: int, turns: int, thinking: float = 0) -> Cell:
     calls = callers
     if callers == 1:
-        # About a tenth of a second for each turn of one caller.
-        calls = max(1, round(0.1 / link.round_trip)) if link.round_trip else 50
+        # About half a second for each turn of one caller: as long as a caller is busy, caches stay warm.
+        calls = round(0.5 / (link.round_trip or 0.002))
     runs = take_turns(who, link.url(seconds=thinking), calls=calls, callers=callers, turns=turns)
     return Cell(
         link=link,
