@@ -95,14 +95,14 @@ def _check(host: str, status: int, code: int | None, words: str) -> None:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return None if _parts(body) > _MOST_PARTS else from_json(body, allow_inf_nan=False)
+        return None if _has_too_many_parts(body) else from_json(body, allow_inf_nan=False)
     except ValueError:
         return None
 
 
-def _parts(body: bytes) -> int:
-    """How many values a JSON text holds at most: brackets and commas in its strings count, too."""
-    return sum(body.count(mark) for mark in (b"[", b"{", b","))
+def _has_too_many_parts(body: bytes) -> bool:
+    # Brackets and commas in texts count, too.
+    return len(body) > _MOST_PARTS and sum(map(body.count, (b"[", b"{", b","))) > _MOST_PARTS
 
 
 def _looks_of(body: bytes) -> str:
@@ -111,7 +111,7 @@ def _looks_of(body: bytes) -> str:
         return "empty"
     if start == b"<":
         return "HTML"
-    return "too large" if _parts(body) > _MOST_PARTS else "not a JSON object"
+    return "too large" if _has_too_many_parts(body) else "not a JSON object"
 
 
 def _code(value: Any) -> int | None:
