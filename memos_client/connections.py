@@ -174,6 +174,7 @@ class PlainConnection(HTTPConnection):
 
     response_class = Response
     _handle: socket | None = None
+    _response: Response | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -225,6 +226,8 @@ class PlainConnection(HTTPConnection):
         """Close it, whatever it is doing."""
         super().close()
         self._close_handle()
+        if self._response:
+            self._response.close()
 
     def _shut_down(self) -> None:
         with suppress(OSError):
@@ -254,11 +257,15 @@ class PlainConnection(HTTPConnection):
         # A server may refuse a request before it has read it: the refusal is there to be read.
         with suppress(BrokenPipeError, ConnectionResetError):
             self.sock.sendall("\r\n".join(lines).encode("ascii") + body)
-        response = Response(self.sock, method="POST")
+        self._response = response = Response(self.sock, method="POST")
         response.begin()
-        if response.will_close:
-            self.close()
         return response
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another request may follow: the reply was read to its end, and is not the last one."""
+        response = self._response
+        return response is not None and response.isclosed() and not response.will_close
 
 
 class TlsConnection(PlainConnection, HTTPSConnection):
@@ -296,7 +303,7 @@ class Server:
         kept = False
         try:
             yield connection
-            kept = connection.sock is not None and len(self._idle) < self._most
+            kept = connection.is_reusable and len(self._idle) < self._most
         finally:
             if kept:
                 self._idle.append(connection)

@@ -4,8 +4,10 @@ import gc
 import gzip
 import random
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,7 +156,7 @@ def test_an_error_keeps_no_reply_in_memory_until_garbage_is_collected(answer: An
         with pytest.raises(MemosError):
             client.search(SearchRequest.parse({"query": "x"}, user_id="user-1"), patience)
 
-    patience = Patience(silence=1, ceiling=30, tries=1)
+    patience = Patience(silence=0.3, ceiling=30, tries=1)
     with ScriptedServer(lambda _: answer) as server:
         client = MemosClient({"memos_url": f"{server.url}/openmem/v1", "memos_api_key": "mpg-test"})
         failing(client)
@@ -163,3 +165,35 @@ def test_an_error_keeps_no_reply_in_memory_until_garbage_is_collected(answer: An
                 failing(client)
             held, _ = tracemalloc.get_traced_memory()
     assert held < MIB
+
+
+def hang_up(_: object) -> Answer:
+    raise ConnectionResetError
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(hang_up, id="no reply"),
+        pytest.param(lambda _: Answer(LARGE.encode() * 2), id="too large"),
+        pytest.param(lambda _: Answer(b"{", headers={"Content-Length": "2"}), id="cut off"),
+        pytest.param(lambda _: Answer(b"", headers={"Connection": "close"}), id="empty"),
+    ],
+)
+def test_a_connection_that_failed_is_closed_while_its_error_is_still_kept(
+    handler: Callable[[Any], Answer],
+) -> None:
+    patience = Patience(silence=0.3, ceiling=30, tries=1)
+    before, kept = descriptors(), []
+    with ScriptedServer(handler) as server:
+        client = MemosClient({"memos_url": f"{server.url}/openmem/v1", "memos_api_key": "mpg-test"})
+        for _ in range(3):
+            with pytest.raises(MemosError) as caught:
+                client.search(SearchRequest.parse({"query": "x"}, user_id="user-1"), patience)
+            kept.append(caught.value)
+    assert descriptors() == before
+    assert len(kept) == 3
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
