@@ -27,7 +27,9 @@ def draw(results: Results, file: Path) -> None:
     left.set(title="One caller, over TLS", xlabel="round trip, ms", ylabel="ms for a call", ylim=0)
     left.legend(frameon=False)
     many = [cell for cell in results.cells if cell.link.round_trip == _FAR]
-    _lines(right, [cell.callers for cell in many], [cell.crowd for cell in many])
+    # One caller's calls follow each other: only one of them is a crowd.
+    crowds = [cell.call if cell.callers == 1 else cell.crowd for cell in many]
+    _lines(right, [cell.callers for cell in many], crowds)
     right.set(
         title=f"Many callers, over TLS, {1000 * _FAR:g} ms round trips",
         xlabel="callers at once",

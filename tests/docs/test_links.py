@@ -50,5 +50,14 @@ def test_pictures_are_found_by_dify_and_by_github(path: Path) -> None:
         assert picture in packaged
 
 
+@pytest.mark.parametrize("path", READMES.values(), ids=lambda path: path.name)
+def test_links_to_what_is_not_packaged_lead_to_the_repository(path: Path) -> None:
+    packaged = collect(REPOSITORY)
+    for link in read(path).links:
+        if not link.startswith(("https://", "mailto:", "#")):
+            file = (path.parent / link.partition("#")[0]).resolve().relative_to(REPOSITORY)
+            assert str(file) in packaged, link
+
+
 def test_the_copies_for_github_are_not_packaged() -> None:
     assert not [path for path in collect(REPOSITORY) if path.startswith("readme/_assets/")]
