@@ -38,9 +38,8 @@ percentile behind them.
 - **{messages}**: a tool that sends what Search Memory sends, and asks nobody.
 
 MemOS is a stand-in on the same machine. It answers at once, unless another time is given. A relay makes the
-round trips: it passes each byte on after half of one, and a new connection takes a whole one. Ratios hold
-on other machines, too; milliseconds of computing don't, and a Python that was built without optimization
-takes about a third longer.
+round trips: it passes each byte on after half of one, and a new connection takes a whole one. Compare
+ratios, and differences within a row: the milliseconds are those of this machine and this build of Python.
 
 ![Milliseconds of a call at growing distance, and of growing numbers of callers](benchmarks.svg)
 
