@@ -52,8 +52,6 @@ SYNCHRONOUS_ADD = Patience(silence=120, ceiling=150)
 PROBE = Patience(silence=15, ceiling=15, tries=1)
 
 _MOST_SERVERS = 100
-# As many as the calls that the SDK serves at once (MAX_WORKER of dify_plugin/config/config.py).
-_MOST_CONNECTIONS = 1000
 _FIRST_PAUSE = 0.2
 _PASSING_STATUSES = {429, 502, 503, 504}
 # Bytes of all replies that are being read: these and a thousand calls fit into the memory that manifest.yaml
@@ -219,8 +217,7 @@ def _server(origin: str) -> Server:
     there = urlsplit(origin)
     named = select_proxy(origin, get_environ_proxies(origin, no_proxy=None))
     if not named:
-        direct = partial(_connection, there.scheme, str(there.hostname), there.port)
-        return Server(direct, _MOST_CONNECTIONS)
+        return Server(partial(_connection, there.scheme, str(there.hostname), there.port))
     proxy = parse_url(named if "://" in named else f"http://{named}")
     if proxy.scheme not in {"http", "https"}:
         raise ProxySchemeUnknown(proxy.scheme)
@@ -233,9 +230,9 @@ def _server(origin: str) -> Server:
         return connection
 
     if there.scheme == "https":
-        return Server(tunnel, _MOST_CONNECTIONS)
+        return Server(tunnel)
     forwarding = partial(_connection, str(proxy.scheme), host, proxy.port, proxy)
-    return Server(forwarding, _MOST_CONNECTIONS, prefix=origin, headers=login)
+    return Server(forwarding, prefix=origin, headers=login)
 
 
 def _connection(scheme: str, host: str, port: int | None, proxy: Url | None = None) -> PlainConnection:

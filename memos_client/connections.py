@@ -26,6 +26,8 @@ LARGEST_REPLY = 4 * 1024 * 1024
 CUT_OFF = "cut off"
 NOT_HTTP = "not HTTP"
 
+# As many as the calls that the SDK serves at once (MAX_WORKER of dify_plugin/config/config.py).
+_MOST_IDLE = 1000
 _LARGEST_HEAD = 64 * 1024
 _PIECE = 16 * 1024
 _READS_OF_A_REPLY = 4
@@ -277,7 +279,6 @@ class Server:
 
     Args:
         connect: Makes a connection, not yet open.
-        most: How many are kept while idle.
         prefix: What the target of each request begins with, which a proxy wants to know.
         headers: What that proxy wants to know besides.
     """
@@ -285,14 +286,12 @@ class Server:
     def __init__(
         self,
         connect: Callable[[], PlainConnection],
-        most: int,
         prefix: str = "",
         headers: dict[str, str] | None = None,
     ) -> None:
         self.prefix = prefix
         self.headers = headers or {}
         self._connect = connect
-        self._most = most
         self._idle = deque[PlainConnection]()
         finalize(self, _close_all, self._idle)
 
@@ -303,7 +302,7 @@ class Server:
         kept = False
         try:
             yield connection
-            kept = connection.is_reusable and len(self._idle) < self._most
+            kept = connection.is_reusable and len(self._idle) < _MOST_IDLE
         finally:
             if kept:
                 self._idle.append(connection)

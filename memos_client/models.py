@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -294,9 +294,10 @@ class Credentials(Input):
         return self.memos_api_key.get_secret_value().strip()
 
 
-@lru_cache
 def _url_problem(url: str) -> str:
     url = url.strip()
+    if len(url) > _LONGEST_URL:  # before the standard library keeps it for the next time
+        return f"at most {_LONGEST_URL} characters"
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -305,7 +306,6 @@ def _url_problem(url: str) -> str:
     host = (parts.hostname or "").lower()
     rightful = CLOUDS.get(host.rstrip("."))
     checks = (
-        (len(url) > _LONGEST_URL, f"at most {_LONGEST_URL} characters"),
         (not url.isascii(), "only ASCII characters; write an international name in its xn-- form"),
         (not url.isprintable(), "no line ends and no control characters"),
         (parts.scheme not in {"http", "https"}, "wants an address that starts with https:// or http://"),

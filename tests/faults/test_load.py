@@ -126,6 +126,15 @@ def test_a_message_that_looks_like_a_list_takes_no_more_memory_than_another(text
     assert most < 20 * MIB
 
 
+def test_an_address_that_is_too_long_is_not_kept_in_any_cache() -> None:
+    with traced():
+        for number in range(20):
+            with pytest.raises(MemosInputError):
+                MemosClient({"memos_url": f"http://memos.example/{number}{'a' * MIB}"})
+        held, _ = tracemalloc.get_traced_memory()
+    assert held < MIB
+
+
 def test_a_list_of_very_many_wrong_messages_takes_no_more_memory_than_its_text() -> None:
     text = f"[{'1,' * (MIB // 2)}1]"
     with traced():
