@@ -3,6 +3,7 @@
 import gc
 import gzip
 import random
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memos_client.client import MemosClient
+from memos_client.client import MemosClient, _server
 from memos_client.connections import LARGEST_REPLY, Patience
 from memos_client.errors import MemosError, MemosInputError
 from memos_client.models import AddRequest, SearchRequest
@@ -202,6 +203,20 @@ def test_a_connection_that_failed_is_closed_while_its_error_is_still_kept(
             kept.append(caught.value)
     assert descriptors() == before
     assert len(kept) == 3
+
+
+def test_the_connections_of_a_server_that_is_forgotten_are_closed() -> None:
+    found = Answer({"code": 0, "data": {"memory_detail_list": []}})
+    with ScriptedServer(lambda _: found) as server:
+        before = descriptors()
+        client = MemosClient({"memos_url": f"{server.url}/openmem/v1", "memos_api_key": "mpg-test"})
+        client.search(SearchRequest.parse({"query": "x"}, user_id="user-1"))
+        assert descriptors() == before + 2  # both ends
+        _server.cache_clear()  # as the hundred servers that come next would
+        give_up = time.monotonic() + 5
+        while descriptors() > before and time.monotonic() < give_up:
+            time.sleep(0.01)
+        assert descriptors() == before
 
 
 def descriptors() -> int:
