@@ -134,7 +134,8 @@ def page(results: Results, found: Sequence[Bar], command: str) -> str:
 
 
 def _environment() -> Iterable[tuple[str, str]]:
-    yield "Machine", f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}"
+    release = platform.release().partition("-")[0]
+    yield "Machine", f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {release}"
     optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     yield "Python", f"{platform.python_version()}, built {'with' if optimized else 'without'} optimization"
     for package in _PACKAGES:
