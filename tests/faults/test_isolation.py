@@ -291,7 +291,7 @@ def test_when_replies_fill_the_memory_small_ones_are_read_and_large_ones_refused
         waiting = [threads.submit(call, patient, "add_memory", "cloud", url) for url in urls]
         for _ in waiting:
             begun.acquire()
-        time.sleep(1)  # until what was sent is read, too
+        time.sleep(3)  # until what was sent is read, too: a question would be in the way
         found = call(patient, "search_memory", "cloud", small.url, user="user-1")
         searched = call(patient, "search_memory", "cloud", large.url, user="user-2")
         added = call(patient, "add_memory", "cloud", large.url, user="user-3")
