@@ -2,6 +2,7 @@
 
 import io
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -9,15 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
-from socket import MSG_PEEK, SHUT_RDWR, socket
+from socket import MSG_PEEK, SHUT_RDWR, gaierror, getaddrinfo, socket
 from typing import Any
 from weakref import finalize
 
 from urllib3 import HTTPResponse as UnpackedResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import DecodeError, HTTPError, NameResolutionError, ProxyError, ProxySchemeUnknown
+from urllib3.exceptions import DecodeError, HTTPError, ProxyError, ProxySchemeUnknown
 
 CONNECT_SECONDS = 5
 LARGEST_REPLY = 4 * 1024 * 1024
@@ -28,6 +30,7 @@ NOT_HTTP = "not HTTP"
 
 # As many as the calls that the SDK serves at once (MAX_WORKER of dify_plugin/config/config.py).
 _MOST_IDLE = 1000
+_KNOWN_SECONDS = 60
 _LARGEST_HEAD = 64 * 1024
 _PIECE = 16 * 1024
 _READS_OF_A_REPLY = 4
@@ -171,6 +174,40 @@ class Response(HTTPResponse):
             raise IncompleteRead(b"", self.length)
 
 
+class _Name:
+    """The name of a host, and how many may look it up at once.
+
+    gevent has ten threads for all look-ups. A name server that does not answer for one host would keep all of
+    them, and everybody else waiting: a host gets two, until its name is known to be found.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._places = threading.BoundedSemaphore(2)
+        self._known_until = 0.0
+
+    def look_up(self) -> None:
+        """Return when the name was found lately: addresses are left to who connects.
+
+        Raises:
+            TimeoutError: Others have been waiting for an answer for too long.
+            OSError: There is no such name.
+        """
+        if time.monotonic() < self._known_until:
+            return
+        if not self._places.acquire(timeout=CONNECT_SECONDS):
+            raise TimeoutError
+        try:
+            if time.monotonic() >= self._known_until:
+                getaddrinfo(self._host, None)
+                self._known_until = time.monotonic() + _KNOWN_SECONDS
+        finally:
+            self._places.release()
+
+
+_name = lru_cache(maxsize=1000)(_Name)
+
+
 class PlainConnection(HTTPConnection):
     """An HTTP connection whose every use belongs to the current exchange."""
 
@@ -219,6 +256,7 @@ class PlainConnection(HTTPConnection):
         self._close_handle()
 
     def _new_conn(self) -> socket:
+        _name(self._dns_host).look_up()
         connection = super()._new_conn()
         # TLS takes the socket itself over; this copy of it can still be shut down.
         self._handle = connection.dup()
@@ -343,7 +381,7 @@ _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (FileNotFoundError, "the CA bundle that the environment names does not exist", False),
     (ProxyError, "the proxy that the environment names failed", True),
     (ProxySchemeUnknown, "the proxy that the environment names is of an unknown kind", False),
-    (NameResolutionError, "host name not found", True),
+    (gaierror, "host name not found", True),
     (ConnectionRefusedError, "connection refused", True),
     (ssl.SSLError, "TLS failed", False),
 )

@@ -16,7 +16,7 @@ import pytest
 from sandbox.plugin_process import Invocation, PluginProcess
 from tests.faults.conftest import API_ROOTS, CALLS, call, credentials, together, traces
 from tests.faults.faulty_server import Arrival, FaultyServer, Play, Wire, good_reply, head, healthy, http
-from tests.faults.wire_faults import LARGEST_REPLY, SEARCH, STORED
+from tests.faults.wire_faults import CONNECT_SECONDS, LARGEST_REPLY, SEARCH, STORED
 
 USERS = 200
 SLOW = 20
@@ -234,6 +234,23 @@ def test_what_a_connection_still_holds_reaches_nobody(patient: PluginProcess, ap
             if done.error is None:
                 assert f"Only user-{number} knows." in done.text
             time.sleep(0.1)  # in which the rest comes, too
+
+
+def test_a_silent_name_server_holds_up_nobody_else(plugin: PluginProcess) -> None:
+    """The plugin of this test has short time limits; names that begin with "slow." are looked up in vain."""
+    with ThreadPoolExecutor(SLOW) as threads, FaultyServer(healthy) as quick:
+        url = quick.url.replace("127.0.0.1", "localhost")
+        waiting = [
+            threads.submit(call, plugin, tool, api, "http://slow.memos.invalid")
+            for tool, api in itertools.islice(itertools.cycle(CALLS), SLOW)
+        ]
+        time.sleep(CONNECT_SECONDS / 2)
+        done = [call(plugin, tool, api, url, user="user-1") for tool, api in CALLS]
+        errors = [other.result().error for other in waiting]
+    assert [answer.error for answer in done] == [None] * len(CALLS)
+    for error in errors:
+        assert error is not None
+        assert f"(no connection within {CONNECT_SECONDS} s)" in error.message
 
 
 def test_half_a_large_reply_holds_up_nobody_else(patient: PluginProcess) -> None:

@@ -20,6 +20,7 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
 def memos(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memos]:
     """A MemOS that plays a script to its end; nothing reaches the network."""
     memos = Memos()
+    monkeypatch.setattr("memos_client.connections.getaddrinfo", lambda *_: [])
     monkeypatch.setattr("urllib3.util.connection.create_connection", memos.connect)
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", memos.secure)
     yield memos
