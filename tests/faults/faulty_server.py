@@ -88,9 +88,10 @@ class Wire:
         """Send as much of an endless reply as the client takes, MOST_POURED bytes at most."""
         poured = 0
         for piece in pieces:
-            self.send(piece)
+            # Counted before it is sent: the call may end as soon as the client has it.
             poured += len(piece)
             self._server.poured = max(self._server.poured, poured)
+            self.send(piece)
             if poured > MOST_POURED:
                 break
 
