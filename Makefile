@@ -20,7 +20,7 @@ package: $(READY) ## Build the package that Dify installs
 	@$(PYTHON) -m sandbox.package
 
 bench: $(READY) ## Measure the plugin beside the wire, the SDK and a connection per call
-	@$(PYTHON) -m sandbox.bench
+	@$(PYTHON) -m bench
 
 soak: $(READY) ## Put the plugin under load until its memory tells
 	@$(PYTHON) -m sandbox.soak

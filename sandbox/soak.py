@@ -22,8 +22,8 @@ from typing import Any, Self
 
 import yaml
 
-from sandbox.bench.helper import Helper, serve, tally
 from sandbox.plugin_process import REPOSITORY, Invocation, PluginProcess
+from sandbox.server_process import Helper, serve, tally
 
 MIB = 1024 * 1024
 KIB = 1024

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 # The SDK patches every process that imports it (gevent), which breaks the pipes of tests that drive a plugin
 # process: those have a run of their own.
-OTHERS = ("docs", "bench", "properties", "package", "runtime", "app", "faults", "sandbox")
+OTHERS = ("docs", "properties", "package", "runtime", "app", "faults", "sandbox")
 RUNS = (["tests/unit"], [f"tests/{folder}" for folder in OTHERS])
 
 

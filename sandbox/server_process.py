@@ -1,4 +1,4 @@
-"""Servers in processes of their own, which end with the process that started them."""
+"""Runs a server in a process of its own, which ends with the process that started it."""
 
 import asyncio
 import http.client
