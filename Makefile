@@ -23,7 +23,7 @@ bench: $(READY) ## Measure the plugin beside the wire, the SDK and a connection 
 	@$(PYTHON) -m bench
 
 soak: $(READY) ## Put the plugin under load until its memory tells
-	@$(PYTHON) -m sandbox.soak
+	@SOAK=1 $(PYTHON) -m pytest --quiet --capture=no tests/faults/test_load.py
 
 lint: $(READY) ## Run the linters only
 	$(PYTHON) -m ruff check --quiet

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import yaml
 
-from memos_client.models import CLOUDS
+from memos_client.credentials import CLOUDS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ASSETS = REPOSITORY / "_assets"
@@ -22,9 +22,6 @@ LANGUAGES = ("en_US", "zh_Hans", "ja_JP", "pt_BR")
 
 # Words of Dify's own interface, and a few of the pictures' own.
 _WORDS = {
-    "inputs": ("Input Variables", "输入变量", "入力変数", "Variáveis de entrada"),
-    "settings": ("Settings", "设置", "設定", "Configurações"),
-    "outputs": ("Output Variables", "输出变量", "出力変数", "Variáveis de saída"),
     "console": ("MemOS console", "MemOS 控制台", "MemOS コンソール", "Console do MemOS"),
     "copy": ("Copy the key", "复制密钥", "キーをコピー", "Copie a chave"),
     "form": (
@@ -44,6 +41,7 @@ _WORDS = {
     "own": ("Your own server", "自托管服务器", "セルフホストサーバー", "Seu próprio servidor"),
 }
 
+_CONSOLE = "memos-dashboard.openmem.net"
 _WIDTH, _MARGIN = 360, 16
 _INNER = _WIDTH - 2 * _MARGIN
 _CARD, _PANEL, _BORDER = "#f3f6fa", "#ffffff", "#cbd5e1"
@@ -172,44 +170,9 @@ def _given(data: Node, tools: Mapping[str, Node]) -> Iterator[tuple[str, str]]:
 
 def _reference(name: str, titles: Mapping[str, str]) -> str:
     node, _, variable = name.partition(".")
+    if name == "sys.query":
+        return "User Input / query"  # as Dify shows it
     return f"{titles[node]} / {variable}" if node in titles else name
-
-
-def panel(tool: Node, language: str) -> str:
-    """Draw the fields of a tool's node with their defaults, and its output variables."""
-    title = tool["identity"]["label"][language]
-    picture = Picture(title)
-    picture.sign("tool", _MARGIN, picture.y)
-    picture.text(title, _MARGIN + 34, picture.y + 18, 16, font_weight="600")
-    picture.y += 38
-    for form, words in (("llm", "inputs"), ("form", "settings")):
-        _heading(picture, words, language)
-        for parameter in tool["parameters"]:
-            if parameter["form"] == form:
-                _field(picture, parameter, language)
-        picture.y += 8
-    _heading(picture, "outputs", language)
-    names = ["text", "json", *tool["output_schema"]["properties"]]
-    for row in range(0, len(names), 2):
-        for column, name in enumerate(names[row : row + 2]):
-            picture.code(name, _MARGIN + column * _INNER / 2, picture.y + 13)
-        picture.y += 20
-    return picture.svg()
-
-
-def _heading(picture: Picture, words: str, language: str) -> None:
-    picture.text(_word(words, language), _MARGIN, picture.y + 11, 12, fill=_ACCENT, font_weight="600")
-    picture.y += 20
-
-
-def _field(picture: Picture, parameter: Node, language: str) -> None:
-    label = parameter["label"][language] + (" *" if parameter["required"] else "")
-    picture.text(label, _MARGIN, picture.y + 16)
-    picture.box(22, x=_WIDTH - _MARGIN - 88, width=88)
-    if "default" in parameter:
-        shown = yaml.safe_dump(parameter["default"]).split("\n")[0]
-        picture.code(shown, _WIDTH - _MARGIN - 80, picture.y + 15)
-    picture.y += 27
 
 
 def console(provider: Node, clouds: Mapping[str, str], language: str) -> str:
@@ -224,8 +187,7 @@ def console(provider: Node, clouds: Mapping[str, str], language: str) -> str:
     credentials = provider["credentials_for_provider"]
     picture.box(84)
     picture.text(_word("console", language), _MARGIN + 12, picture.y + 24, 15, font_weight="600")
-    site = credentials["memos_api_key"]["url"].removeprefix("https://").rstrip("/")
-    picture.code(site, _MARGIN + 12, picture.y + 44, fill=_FAINT)
+    picture.code(_CONSOLE, _MARGIN + 12, picture.y + 44, fill=_FAINT)
     picture.code("mpg-…", _MARGIN + 12, picture.y + 68)
     picture.y += 84
     picture.arrow(_word("copy", language), 34)
@@ -287,10 +249,10 @@ def draw() -> dict[Path, str]:
     for language in LANGUAGES:
         ending = "" if language == "en_US" else f"_{language}"
         pictures[f"memos_console{ending}.svg"] = console(provider, CLOUDS, language)
-        for name, tool in tools.items():
-            pictures[f"{name}{ending}.svg"] = panel(tool, language)
-    english = {"memos_console.svg", "search_memory.svg", "add_memory.svg"}
-    copies = {REPOSITORY / "readme/_assets" / name: pictures[name] for name in pictures.keys() - english}
+    copies = {
+        REPOSITORY / "readme/_assets" / name: pictures[name]
+        for name in pictures.keys() - {"memos_console.svg"}
+    }
     return {ASSETS / name: svg for name, svg in pictures.items()} | copies
 
 

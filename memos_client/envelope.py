@@ -1,26 +1,32 @@
-"""Opens the envelope {"code", "message", "data"} that every reply of MemOS comes in."""
+"""What a reply says of itself: its data, or the error that it stands for."""
 
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
 from pydantic_core import from_json
 
-from memos_client.errors import MemosServerError, is_known, not_understood, refusal, shown
+from memos_client.errors import (
+    MemosError,
+    MemosReplyError,
+    MemosServerError,
+    bad_reply,
+    class_of,
+    error_of_code,
+    forbidden_page,
+    one_line,
+    proxy_refusal,
+)
+from memos_client.transport import Reply
 
 _SUCCESS = {None, 0, 200}
-_SHORTEST_SECRET = 6
-# Lists, objects and what they hold: a hundred memories have some thousands. Each takes about a hundred bytes
-# of memory, several times over, and its part of a second in which nothing else runs.
-_MOST_PARTS = 200_000
+_SHORTEST_KEY = 6
 _LARGEST_EXACT = 2**53
-# Every digit becomes a nine: a quick look whether there is any number as long as that one.
-_DIGITS = bytes.maketrans(b"012345678", b"999999999")
-_LONG_NUMBER = b"9" * len(str(_LARGEST_EXACT))
+# Proxies that write their own pages into what they refuse, by what they call themselves in the header Server.
+_PROXIES = ("squid", "tinyproxy", "privoxy", "zscaler", "bluecoat", "mcafee web gateway")
 
 
-def content(host: str, status: int, body: bytes, secrets: Sequence[str]) -> Any:
+def unwrap(host: str, reply: Reply, key: str, *, accepts_nothing: bool = False) -> Any:
     """Return the `data` of a reply that says yes.
 
     Both a body without an error code and an HTTP status of success are needed; a known code in the body wins
@@ -28,25 +34,78 @@ def content(host: str, status: int, body: bytes, secrets: Sequence[str]) -> Any:
 
     Args:
         host: Who answered.
-        status: The HTTP status.
-        body: The reply, decompressed.
-        secrets: What must not be shown, should the server have put it into its message.
+        reply: What came.
+        key: The API key, which is not shown, should the server have put it into its message.
+        accepts_nothing: Whether 202 or 204 without a body says yes; the data is None then, and only then.
 
     Raises:
         MemosError: The reply says no, or is none of MemOS's; one of its kinds, see `memos_client.errors`.
     """
-    reply = _parsed(body)
-    envelope = reply if isinstance(reply, dict) else {}
-    code, words = _code(envelope.get("code")), _without(secrets, _words(envelope))
-    _check(host, status, code, words)
-    if not isinstance(reply, dict):
-        raise not_understood(host, _looks_of(body))
+    if accepts_nothing and reply.status in {202, 204} and not reply.body.strip():
+        return None
+    parsed = _parsed(reply.body)
+    envelope = parsed if isinstance(parsed, dict) else {}
+    code, words = _code(envelope.get("code")), _words(envelope)
+    if len(key) >= _SHORTEST_KEY:
+        words = words.replace(key, "[API key]")
+    success = 200 <= reply.status < 300  # noqa: PLR2004 - HTTP's own numbers
+    if not success or code not in _SUCCESS:
+        raise _refusal(host, reply, code, words, key)
+    if not isinstance(parsed, dict):
+        raise bad_reply(host, _looks_of(reply.body))
     data = envelope.get("data")
+    if data is None and accepts_nothing:
+        raise bad_reply(host, "no data")
     if isinstance(data, dict) and (data.get("success") is False or data.get("status") == "failed"):
-        reason = shown(words)
+        reason = one_line(words)
         because = f": {reason}" if reason not in {"", "ok"} else ""
         raise MemosServerError(f"MemOS at {host} answered that this failed{because}.")
-    return _exact(data) if _LONG_NUMBER in body.translate(_DIGITS) else data
+    return _exact(data)
+
+
+def _refusal(host: str, reply: Reply, code: int | None, words: str, key: str) -> MemosError:
+    status, page = reply.status, _looks_of(reply.body) == "HTML"
+    if code and class_of(code):
+        return error_of_code(host, code, words)
+    if _is_of_a_proxy(reply) or (status == 403 and page and not key):  # noqa: PLR2004 - HTTP's own number
+        return proxy_refusal(host, status)
+    if status == 403 and page:  # noqa: PLR2004 - the same
+        return forbidden_page(host)
+    if 300 <= status < 400:  # noqa: PLR2004 - the same
+        return _redirect(host, reply, key)
+    if class_of(status):
+        return error_of_code(host, status, words)
+    what = f"HTTP {status}" if code in _SUCCESS else f"code {code}: {one_line(words)}".rstrip(": ")
+    return bad_reply(host, what)
+
+
+def _is_of_a_proxy(reply: Reply) -> bool:
+    server = reply.headers.get("Server", "").lower()
+    named = "X-Squid-Error" in reply.headers or server.startswith(_PROXIES)
+    return reply.status == 407 or (reply.status in {403, 503} and named)  # noqa: PLR2004 - HTTP's own numbers
+
+
+def _redirect(host: str, reply: Reply, key: str) -> MemosReplyError:
+    """A redirect, which is never followed: where it points to, without path and parameters."""
+    try:
+        there = urlsplit(reply.headers.get("Location", ""))
+        origin = f"{there.scheme}://{there.hostname}{f':{there.port}' if there.port else ''}"
+    except ValueError:
+        there, origin = urlsplit(""), ""
+    if there.scheme not in {"http", "https"} or not there.hostname or (key and key.lower() in origin):
+        return bad_reply(host, f"HTTP {reply.status}", refused=True)
+    return MemosReplyError(
+        f"MemOS at {host} redirects to {one_line(origin)} (HTTP {reply.status}).",
+        "Put the address that MemOS itself answers at into MemOS URL.",
+        refused=True,
+    )
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return None
 
 
 def _exact(value: Any) -> Any:
@@ -55,63 +114,14 @@ def _exact(value: Any) -> Any:
         return {name: _exact(content) for name, content in value.items()}
     if isinstance(value, list):
         return [_exact(content) for content in value]
-    if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
-        return str(value)
-    return value
-
-
-def _without(secrets: Sequence[str], words: str) -> str:
-    if len(words) < _SHORTEST_SECRET:  # as "ok" is
-        return words
-    for secret in secrets:
-        for form in _written_forms(secret):
-            words = words.replace(form, "[API key]")
-    return words
-
-
-def _written_forms(secret: str) -> list[str]:
-    """The secret as it is, as URLs and forms hold it, and as base64 does at any place of a longer text."""
-    forms = [secret, quote(secret), quote(secret, safe="")]
-    for before in range(3):
-        # Of the characters, six bits each, only those that lie within the secret's own bytes.
-        first, end = -(-8 * before // 6), 8 * (before + len(secret)) // 6
-        encoded = b64encode(bytes(before) + secret.encode())[first:end].decode()
-        forms += [encoded, encoded.replace("+", "-").replace("/", "_")]
-    return [form for form in forms if len(form) >= _SHORTEST_SECRET]
-
-
-def _check(host: str, status: int, code: int | None, words: str) -> None:
-    """Raise what code and status say; never from a variable, which would keep the whole reply in memory."""
-    success = 200 <= status < 300  # noqa: PLR2004 - HTTP's own numbers
-    if success and code in _SUCCESS:
-        return
-    if code is not None and is_known(code):
-        raise refusal(host, code, words)
-    if is_known(status):
-        raise refusal(host, status, words)
-    what = f"code {code}: {shown(words)}".rstrip(": ") if success else f"HTTP {status}"
-    raise not_understood(host, what)
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return None if _has_too_many_parts(body) else from_json(body, allow_inf_nan=False)
-    except ValueError:
-        return None
-
-
-def _has_too_many_parts(body: bytes) -> bool:
-    # Brackets and commas in texts count, too.
-    return len(body) > _MOST_PARTS and sum(map(body.count, (b"[", b"{", b","))) > _MOST_PARTS
+    return str(value) if isinstance(value, int) and abs(value) > _LARGEST_EXACT else value
 
 
 def _looks_of(body: bytes) -> str:
     start = body.lstrip()[:1]
     if not start:
         return "empty"
-    if start == b"<":
-        return "HTML"
-    return "too large" if _has_too_many_parts(body) else "not a JSON object"
+    return "HTML" if start == b"<" else "not a JSON object"
 
 
 def _code(value: Any) -> int | None:

@@ -10,55 +10,82 @@ class MemosError(Exception):
     Args:
         fact: What happened, as whole sentences.
         advice: What to do about it; by default the advice of the class.
+        refused: Whether the request certainly changed nothing; by default as is usual for the class.
+        of_the_builder: Whether only the app's builder can mend it: no run goes on with it.
     """
 
-    advice: ClassVar[str] = ""
+    usual_advice: ClassVar[str] = ""
+    usually_refused: ClassVar[bool] = False
 
-    def __init__(self, fact: str, advice: str | None = None) -> None:
-        super().__init__(f"{fact} {self.advice if advice is None else advice}".rstrip())
+    def __init__(
+        self,
+        fact: str,
+        advice: str | None = None,
+        *,
+        refused: bool | None = None,
+        of_the_builder: bool = False,
+    ) -> None:
+        self.fact = fact
+        self.of_the_builder = of_the_builder
+        self.advice = self.usual_advice if advice is None else advice
+        self.refused = self.usually_refused if refused is None else refused
+        super().__init__(f"{self.fact} {self.advice}".rstrip())
+
+    def adding(self, doubt: str) -> "MemosError":
+        """The same error with another sentence between fact and advice."""
+        return type(self)(f"{self.fact} {doubt}", self.advice, refused=self.refused)
 
 
 class MemosInputError(MemosError):
     """A value is missing or malformed, or MemOS refused it; the fact itself says which and how."""
 
+    usually_refused = True
+
 
 class MemosConnectionError(MemosError):
     """No answer came from MemOS."""
 
-    advice = "Check the MemOS URL, and that Dify can reach it."
+    usual_advice = "Check the MemOS URL, and that Dify can reach it."
 
 
 class MemosAuthenticationError(MemosError):
     """MemOS did not accept the API key."""
 
-    advice = (
+    usual_advice = (
         "Check the API key in this plugin's credentials; "
         "keys of another region or project are not valid here."
     )
+    usually_refused = True
 
 
 class MemosQuotaError(MemosError):
     """A limit of the MemOS account is reached."""
 
-    advice = "Wait, or raise the quota of your MemOS account."
+    usual_advice = "Wait, or raise the quota of your MemOS account."
+    usually_refused = True
 
 
 class MemosServerError(MemosError):
     """MemOS failed on its own side."""
 
-    advice = "Try again later."
+    usual_advice = "Try again later."
 
 
 class MemosReplyError(MemosError):
     """Something answered, but not as MemOS does."""
 
-    advice = "Check that the MemOS URL is an API address and that Deployment fits it."
+    usual_advice = "Check that the MemOS URL is an API address and that Deployment fits it."
 
 
 _OTHER_VALUES = "Check the values given to this tool."
-_LESS_TEXT = "Send less text in one call, or raise the quota of your MemOS account."
+_LESS_TEXT = "Send less text in one call."
+_GATEWAY_OR_KEY = (
+    "Either the API key in this plugin's credentials is wrong, "
+    "or a gateway in front of MemOS refuses Dify: check both."
+)
 
-# MemOS's published error codes (memos-docs.openmem.net, "Error codes"): class, words and, rarely, advice.
+# MemOS's published error codes (memos-docs.openmem.net, "Error codes") and the HTTP statuses that MemOS's own
+# server repeats as its code: class, words and, rarely, advice.
 CODES: dict[int, tuple[type[MemosError], str] | tuple[type[MemosError], str, str]] = {
     40000: (MemosInputError, "Invalid request parameters"),
     40001: (MemosInputError, "Requested data does not exist"),
@@ -71,7 +98,7 @@ CODES: dict[int, tuple[type[MemosError], str] | tuple[type[MemosError], str, str
     40010: (MemosInputError, "User ID is too long (more than 100 characters)"),
     40011: (MemosInputError, "Conversation ID is too long (more than 100 characters)"),
     40012: (MemosInputError, "relativity is invalid"),
-    40013: (MemosInputError, "The messages are too long in all"),
+    40013: (MemosInputError, "The messages are too long in all", _LESS_TEXT),
     40020: (MemosInputError, "Invalid project ID"),
     40100: (MemosAuthenticationError, "API key authentication required"),
     40103: (MemosAuthenticationError, "No access to the project"),
@@ -80,9 +107,9 @@ CODES: dict[int, tuple[type[MemosError], str] | tuple[type[MemosError], str, str
     40300: (MemosQuotaError, "API call limit exceeded"),
     40301: (MemosQuotaError, "Request token limit exceeded"),
     40302: (MemosQuotaError, "Response token limit exceeded"),
-    40303: (MemosQuotaError, "The conversation is too long", _LESS_TEXT),
+    40303: (MemosInputError, "The conversation is too long", _LESS_TEXT),
     40304: (MemosQuotaError, "API call quota of the account exhausted"),
-    40305: (MemosQuotaError, "The input exceeds the token limit of one request", _LESS_TEXT),
+    40305: (MemosInputError, "The input exceeds the token limit of one request", _LESS_TEXT),
     40306: (MemosInputError, "Not allowed to delete this memory"),
     40307: (MemosInputError, "The memory to delete does not exist"),
     40308: (MemosInputError, "The user of the memory to delete does not exist"),
@@ -101,30 +128,31 @@ CODES: dict[int, tuple[type[MemosError], str] | tuple[type[MemosError], str, str
     50143: (MemosServerError, "Failed to add the memory"),
     50144: (MemosServerError, "Failed to add the message"),
     50145: (MemosServerError, "Failed to save the feedback"),
+    401: (MemosAuthenticationError, "Unauthorized"),
+    403: (MemosAuthenticationError, "Forbidden"),
+    404: (MemosReplyError, "Not Found"),
+    405: (MemosReplyError, "Method Not Allowed"),
+    413: (MemosInputError, "The messages are too long", _LESS_TEXT),
+    429: (MemosQuotaError, "Too Many Requests"),
 }
-
-_FAMILIES: tuple[tuple[range, type[MemosError]], ...] = (
-    (range(40000, 40100), MemosInputError),
-    (range(40100, 40200), MemosAuthenticationError),
-    (range(40300, 40400), MemosQuotaError),
-    (range(50000, 60000), MemosServerError),
-    # What follows are HTTP statuses, which MemOS's own server also repeats as its code.
-    (range(401, 402), MemosAuthenticationError),
-    (range(403, 404), MemosAuthenticationError),
-    (range(404, 406), MemosReplyError),
-    (range(429, 430), MemosQuotaError),
-    (range(400, 500), MemosInputError),
-    (range(500, 600), MemosServerError),
-)
+# What the hundreds of a code that the table leaves out say or, failing that, its first digit.
+_FAMILIES: dict[int, type[MemosError]] = {
+    401: MemosAuthenticationError,
+    403: MemosQuotaError,
+    4: MemosInputError,
+    5: MemosServerError,
+}
 _LONGEST_WORDS = 300
 
 
-def is_known(code: int) -> bool:
-    """Tell whether `code` says by itself what went wrong: a MemOS code, or an HTTP status of an error."""
-    return any(code in family for family, _ in _FAMILIES)
+def class_of(code: int) -> type[MemosError] | None:
+    """The class of an error code or HTTP status of an error; None for one that says nothing by itself."""
+    if code in CODES:
+        return CODES[code][0]
+    return _FAMILIES.get(code // 100) or _FAMILIES.get(code // 10_000)
 
 
-def refusal(host: str, code: int, words: str) -> MemosError:
+def error_of_code(host: str, code: int, words: str) -> MemosError:
     """Build the error for an answer that says no.
 
     Args:
@@ -133,14 +161,32 @@ def refusal(host: str, code: int, words: str) -> MemosError:
         words: The server's message. Empty ones, and those whose placeholders MemOS left unfilled
             ("Invalid request parameters{0}"), give way to the words of the code.
     """
-    kind, usual_words, *special_advice = CODES.get(code) or (_class_of(code), _reason_phrase(code))
-    words = shown(words) or usual_words
+    kind, usual_words, *own_advice = CODES.get(code) or (class_of(code) or MemosReplyError, _phrase(code))
+    words = one_line(words) or usual_words
     answer = f"{code}: {words}" if words else str(code)
-    advice = special_advice[0] if special_advice else kind.advice or _OTHER_VALUES
-    return kind(f"MemOS at {host} answered {answer}.", advice)
+    advice = own_advice[0] if own_advice else kind.usual_advice or _OTHER_VALUES
+    refused = code // 100 == 4 or kind.usually_refused  # noqa: PLR2004 - HTTP's own number
+    return kind(f"MemOS at {host} answered {answer}.", advice, refused=refused)
 
 
-def shown(words: str) -> str:
+def bad_reply(host: str, what: str, *, refused: bool = False) -> MemosReplyError:
+    """Build the error for a reply that does not fit; `what` is the shortest description of it."""
+    return MemosReplyError(f"MemOS at {host} sent a reply that is not understood ({what}).", refused=refused)
+
+
+def forbidden_page(host: str) -> MemosError:
+    """Build the error for a 403 that is a web page: MemOS writes JSON, so it may be a gateway's."""
+    return MemosAuthenticationError(f"MemOS at {host} answered 403 with a web page.", _GATEWAY_OR_KEY)
+
+
+def proxy_refusal(host: str, status: int) -> MemosError:
+    """Build the error for an answer that a proxy gave instead of MemOS."""
+    words = f"A proxy on the way to MemOS at {host} refused the request ({status} {_phrase(status)})."
+    advice = "Check the proxy that Dify's plugin daemon is set to use; the API key was not looked at."
+    return MemosConnectionError(words, advice, refused=True)
+
+
+def one_line(words: str) -> str:
     """Make a server's words fit for a message: one line, not too long, "" where they say nothing."""
     words = " ".join(words.split()).rstrip(".")
     if "{0}" in words:
@@ -148,26 +194,5 @@ def shown(words: str) -> str:
     return words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS].rstrip() + "…"
 
 
-def not_understood(host: str, what: str, doubt: str = "") -> MemosReplyError:
-    """Build the error for a reply that does not fit.
-
-    Args:
-        host: Who answered.
-        what: The shortest description of the reply.
-        doubt: A sentence more, with the space before it.
-    """
-    return MemosReplyError(f"MemOS at {host} sent a reply that is not understood ({what}).{doubt}")
-
-
-def no_room(host: str, doubt: str = "") -> MemosReplyError:
-    """Build the error for a reply that does not fit beside all others; `doubt` as in `not_understood`."""
-    fact = f"MemOS at {host} sent a reply for which other replies leave no room at the moment."
-    return MemosReplyError(f"{fact}{doubt}", "Try again later, or ask for fewer results.")
-
-
-def _class_of(code: int) -> type[MemosError]:
-    return next((kind for family, kind in _FAMILIES if code in family), MemosReplyError)
-
-
-def _reason_phrase(status: int) -> str:
+def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in HTTPStatus else ""

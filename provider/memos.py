@@ -3,7 +3,7 @@
 from typing import Any
 
 from dify_plugin import ToolProvider
-from dify_plugin.errors.tool import ToolProviderCredentialValidationError
+from dify_plugin.errors.model import CredentialsValidateFailedError
 
 from memos_client.client import MemosClient
 from memos_client.errors import MemosError
@@ -16,5 +16,5 @@ class MemosProvider(ToolProvider):
         try:
             MemosClient(credentials).probe()
         except MemosError as error:
-            # Dify shows the whole traceback in its dialog: `from None` keeps it short.
-            raise ToolProviderCredentialValidationError(str(error)) from None
+            # Of this class alone, Dify shows the sentence and no traceback (seen on Dify 1.13.0).
+            raise CredentialsValidateFailedError(str(error)) from None

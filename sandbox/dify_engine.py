@@ -1,8 +1,8 @@
 """Runs a Dify app with Dify's own workflow engine, and the plugin's process behind its tool nodes.
 
-The engine is langgenius/graphon, 0.7.0 or 0.8.0; Dify's API is built around it. What that API adds to a tool
-node is done here, in the same way: it reads the node's settings, casts what the tool declares, hands user,
-conversation and app to the plugin, and words the plugin's errors. Sources, in langgenius/dify:
+The engine is langgenius/graphon; Dify's API is built around it. What that API adds to a tool node is done
+here, in the same way: it reads the node's settings, casts what the tool declares, hands user, conversation
+and app to the plugin, and words the plugin's errors. Sources, in langgenius/dify:
 `core/tools/tool_manager.py` (`_convert_tool_parameters_type`), `core/tools/__base/tool.py`,
 `core/plugin/entities/parameters.py` and `core/workflow/node_runtime.py`.
 """
@@ -15,12 +15,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import yaml
+from graphon import engine_events as events
 from graphon.dsl import importer
 from graphon.dsl.node_factory import SlimDslNodeFactory
+from graphon.engine import Engine
+from graphon.enums import NodeExecutionType
 from graphon.model_runtime.entities.llm_entities import LLMResultChunk, LLMResultChunkDelta, LLMUsage
 from graphon.model_runtime.entities.message_entities import (
     AssistantPromptMessage,
@@ -28,12 +32,13 @@ from graphon.model_runtime.entities.message_entities import (
     UserPromptMessage,
 )
 from graphon.model_runtime.entities.model_entities import AIModelEntity
+from graphon.nodes.base.node import Node
 from graphon.nodes.tool.entities import ToolNodeData
 from graphon.nodes.tool.exc import ToolParameterError, ToolRuntimeInvocationError, ToolRuntimeResolutionError
 from graphon.nodes.tool_runtime_entities import ToolRuntimeHandle, ToolRuntimeMessage, ToolRuntimeParameter
 from graphon.variables.template_resolution import convert_template
 
-from sandbox.chat_model import ChatModel, chat_model
+from sandbox.chat_model import ChatModel, repeat_memories
 from sandbox.dify_schema import DifyRejects
 from sandbox.plugin_process import REPOSITORY, PluginDied, PluginProcess
 
@@ -44,19 +49,12 @@ type CodeRunner = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 logging.getLogger("graphon").addHandler(logging.NullHandler())
 logging.getLogger("graphon").propagate = False
 
-_NO_CREDENTIALS = {"model_credentials": [{"vendor": "openai", "values": {"openai_api_key": "not used"}}]}
-"""Lets the engine pass its check that OpenAI's nodes have a key; `ChatModel` brings its own."""
-
-_MOST_TURNS = 500
-"""Of a conversation that a prompt gets (Dify's `TokenBufferMemory`)."""
-
 
 @dataclass(frozen=True)
 class NodeRun:
     """How one node ended: "succeeded", "failed", or "exception", which is a failure that the app handles."""
 
     status: str
-    inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     error: str
     prompt: Sequence[Mapping[str, str]]
@@ -75,8 +73,6 @@ class Run:
     nodes: Mapping[str, NodeRun]
     """The nodes that ran, by title, in the order in which they ended."""
     conversation_id: str
-    events: Sequence[Any]
-    """The engine's own."""
 
 
 class DifyApp:
@@ -86,7 +82,7 @@ class DifyApp:
         dsl: the app in YAML, as Dify exports it.
         plugin: the running plugin.
         credentials: the plugin's, as Dify keeps them.
-        model: answers the LLM nodes; by default, what the environment names.
+        model: answers the LLM nodes.
         run_code: runs the code nodes, if the app has some.
         root: the folder of the plugin.
     """
@@ -97,25 +93,21 @@ class DifyApp:
         plugin: PluginProcess,
         credentials: Mapping[str, Any],
         *,
-        model: ChatModel | None = None,
+        model: ChatModel = repeat_memories,
         run_code: CodeRunner | None = None,
         root: Path = REPOSITORY,
     ) -> None:
         self.dsl = dsl
         self.plugin = plugin
         self.credentials = credentials
-        self.model = model or chat_model()
+        self.model = model
         self.run_code = run_code
         self.app_id = str(uuid.uuid4())
         self.tools = read_tools(root)
         self._histories: dict[str, list[tuple[str, str]]] = {}
 
     def user(self, user_id: str) -> str:
-        """Dify's name for an end user, which plugins get; each app has another one for the same user.
-
-        Args:
-            user_id: how the caller of the app names the user; apps read it as `sys.user_id`.
-        """
+        """What plugins get for the user that callers of this app, and `sys.user_id`, call so."""
         return str(uuid.uuid5(uuid.UUID(self.app_id), user_id))
 
     def chat(self, query: str, *, user_id: str, conversation_id: str | None = None) -> Run:
@@ -139,26 +131,23 @@ class DifyApp:
         return self._run(inputs, {}, user_id)
 
     def _run(self, inputs: Mapping[str, Any], system: Mapping[str, Any], user_id: str) -> Run:
-        frame = _Frame(self, user_id, self._histories.get(system.get("conversation_id", ""), []))
-        # `loads` names its factory itself, and elsewhere the two versions of the engine differ.
-        with patch.object(importer, "SlimDslNodeFactory", partial(_NodeFactory, frame=frame)):
+        conversation_id = system.get("conversation_id", "")
+        context = _Context(self, user_id, self._histories.get(conversation_id, []))
+        # `loads` takes no factory.
+        with patch.object(importer, "SlimDslNodeFactory", partial(_NodeFactory, context=context)):
             engine = importer.loads(
                 self.dsl,
-                credentials=_NO_CREDENTIALS,
                 run_context={**system, "user_id": user_id, "app_id": self.app_id},
                 start_inputs=inputs,
             )
-        events: list[Any] = []
-        with suppress(RuntimeError):  # the last event has told it already
-            for event in engine.run():
-                events.append(event)  # noqa: PERF402 - those before the error count
-        if frame.fault:
-            raise frame.fault
-        return _told(events, system.get("conversation_id", ""))
+        run = _follow(engine, conversation_id)
+        if context.fault:
+            raise context.fault
+        return run
 
 
 @dataclass
-class _Frame:
+class _Context:
     """What belongs to one run of an app."""
 
     app: DifyApp
@@ -172,24 +161,32 @@ class _Frame:
 class _NodeFactory(SlimDslNodeFactory):
     """The engine's own factory, but for what stands behind tool, LLM and code nodes."""
 
-    frame: _Frame
+    context: _Context
 
-    def _create_tool_runtime(self, node_data: ToolNodeData) -> Any:  # noqa: ARG002 - it looks into each call
-        return _ToolRuntime(self.frame)
+    def validate_node(self, node_config: Mapping[str, Any]) -> NodeExecutionType:
+        """Accept every node: Dify, too, opens apps whose plugins or models a workspace lacks."""
+        return Node.get_node_type_classes_mapping()[node_config["data"].type]["latest"].execution_type
+
+    def _create_tool_runtime(self, node_data: ToolNodeData) -> Any:
+        return _ToolRuntime(self.context, node_data)
 
     def _create_slim_llm_runtime(self, *, data: Mapping[str, Any], **_: Any) -> Any:
-        return dict(data), _LanguageModel(self.frame.app.model, data["model"])
+        model = data["model"]
+        return dict(data), _LanguageModel(self.context.app.model, model["provider"], model["name"])
 
     def _create_llm_node(self, request: Any) -> Any:
-        node = super()._create_llm_node(request)
-        if self.frame.history:
-            node._memory = _History(self.frame.history)  # noqa: SLF001 - the constructors differ
+        node: Any = super()._create_llm_node(request)
+        if self.context.history:
+            node._memory = _History(self.context.history)  # noqa: SLF001 - the base class gives it none
         return node
 
     def _create_code_node(self, request: Any) -> Any:
-        node = super()._create_code_node(request)
-        if self.frame.app.run_code:
-            node._code_executor = _CodeExecutor(self.frame.app.run_code)  # noqa: SLF001 - as above
+        node: Any = super()._create_code_node(request)
+        if run_code := self.context.app.run_code:
+            node._code_executor = SimpleNamespace(  # noqa: SLF001 - as above
+                execute=lambda *, code, inputs, **_: run_code(code, inputs),
+                is_execution_error=lambda _: True,  # whatever the code raises fails its node
+            )
         return node
 
     NODE_BUILDERS = {  # noqa: RUF012 - a ClassVar of the base class
@@ -199,96 +196,75 @@ class _NodeFactory(SlimDslNodeFactory):
     }
 
 
-@dataclass(frozen=True)
-class _Tool:
-    """A tool with the values that its node sets; the engine brings the rest when it calls."""
-
-    name: str
-    parameters: Sequence[Mapping[str, Any]]
-    settings: Mapping[str, Any]
-    conversation_id: str | None
-
-
 class _ToolRuntime:
     """What Dify's API has between the engine's tool node and the plugin (`DifyToolNodeRuntime`)."""
 
-    def __init__(self, frame: _Frame) -> None:
-        self._frame = frame
+    def __init__(self, context: _Context, node: ToolNodeData) -> None:
+        self._context = context
+        self._node = node
+        self._parameters = context.app.tools.get((node.provider_id, node.tool_name))
 
-    def get_runtime(self, *, node_data: ToolNodeData, variable_pool: Any, **_: Any) -> ToolRuntimeHandle:
-        parameters = self._frame.app.tools.get((node_data.provider_id, node_data.tool_name))
-        if parameters is None:
-            raise ToolRuntimeResolutionError(
-                f"no tool {node_data.tool_name} of provider {node_data.provider_id}"
-            )
+    def get_runtime(self, *, variable_pool: Any, **_: Any) -> ToolRuntimeHandle:
+        node = self._node
+        if self._parameters is None:
+            raise ToolRuntimeResolutionError(f"no tool {node.tool_name} of provider {node.provider_id}")
         # Parameters that have become settings since the node was made are still found among the parameters.
-        configured = node_data.tool_configurations | {
-            name: value.model_dump() for name, value in node_data.tool_parameters.items()
+        configured = node.tool_configurations | {
+            name: value.model_dump() for name, value in node.tool_parameters.items()
         }
         try:
-            settings = dict(_settings(parameters, configured, variable_pool))
+            self._settings = dict(_settings(self._parameters, configured, variable_pool))
         except ToolParameterError:
             raise
         except ValueError as error:
             raise ToolRuntimeResolutionError(str(error)) from error
         # A node of the old form (no tool_node_version) is given no variables, and so no conversation either.
         found = variable_pool.get(["sys", "conversation_id"]) if variable_pool else None
-        return ToolRuntimeHandle(_Tool(node_data.tool_name, parameters, settings, found and found.text))
+        self._conversation_id = found and found.text
+        return ToolRuntimeHandle(raw=None)
 
-    def get_runtime_parameters(self, *, tool_runtime: ToolRuntimeHandle) -> list[ToolRuntimeParameter]:
-        tool = _tool(tool_runtime)
+    def get_runtime_parameters(self, **_: Any) -> list[ToolRuntimeParameter]:
         return [
             ToolRuntimeParameter(name=parameter["name"], required=parameter.get("required", False))
-            for parameter in tool.parameters
+            for parameter in self._parameters or []
         ]
 
     def invoke(
-        self,
-        *,
-        tool_runtime: ToolRuntimeHandle,
-        tool_parameters: Mapping[str, Any],
-        provider_name: str,
-        **_: Any,
+        self, *, tool_parameters: Mapping[str, Any], provider_name: str, **_: Any
     ) -> Generator[ToolRuntimeMessage, None, None]:
-        tool = _tool(tool_runtime)
-        app = self._frame.app
+        app = self._context.app
         # What the node sets wins over what comes through the engine.
-        values = {**tool_parameters, **tool.settings}
+        values = {**tool_parameters, **self._settings}
         try:
-            for parameter in tool.parameters:
+            for parameter in self._parameters or []:
                 if parameter["name"] in values:
                     values[parameter["name"]] = cast_value(parameter["type"], values[parameter["name"]])
         except ValueError as error:
             raise ToolRuntimeInvocationError(str(error)) from error
         try:
             invocation = app.plugin.invoke(
-                tool.name,
+                self._node.tool_name,
                 values,
                 app.credentials,
-                user_id=app.user(self._frame.user_id),
-                conversation_id=tool.conversation_id,
+                user_id=app.user(self._context.user_id),
+                conversation_id=self._conversation_id,
                 app_id=app.app_id,
                 timeout=180,
             )
         except (DifyRejects, PluginDied, TimeoutError) as fault:
-            self._frame.fault = fault
+            self._context.fault = fault
             raise
         for message in invocation.messages:
             yield ToolRuntimeMessage.model_validate(message)
         if invocation.error:
             raise ToolRuntimeInvocationError(
-                f"An error occurred in the {provider_name}, "
-                f"please contact the author of {provider_name} for help, "
-                f"error type: {invocation.error.error_type}, error details: {invocation.error.message}"
+                f"An error occurred in the {provider_name}, please contact the author of {provider_name} "
+                f"for help, error type: {invocation.error.error_type}, "
+                f"error details: {invocation.error.message}"
             )
 
-    def get_usage(self, *, tool_runtime: ToolRuntimeHandle) -> LLMUsage:  # noqa: ARG002 - fixed by the engine
+    def get_usage(self, **_: Any) -> LLMUsage:
         return LLMUsage.empty_usage()
-
-
-def _tool(handle: ToolRuntimeHandle) -> _Tool:
-    assert isinstance(handle.raw, _Tool)  # noqa: S101 - `get_runtime` makes no others
-    return handle.raw
 
 
 @cache
@@ -385,17 +361,10 @@ class _LanguageModel:
     """A chat model as the engine's LLM node wants it."""
 
     model: ChatModel
-    data: Mapping[str, Any]
+    provider: str
+    model_name: str
     stop: Sequence[str] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def provider(self) -> str:
-        return str(self.data["provider"])
-
-    @property
-    def model_name(self) -> str:
-        return str(self.data["name"])
 
     def get_model_schema(self) -> AIModelEntity:
         return AIModelEntity.model_validate(
@@ -418,80 +387,63 @@ class _LanguageModel:
 
 @dataclass(frozen=True)
 class _History:
-    """The earlier turns of a conversation, for LLM nodes that have their memory switched on."""
+    """The earlier turns of a conversation, for LLM nodes that have their memory switched on.
+
+    At most 500 of them get into a prompt (Dify's `TokenBufferMemory`).
+    """
 
     turns: Sequence[tuple[str, str]]
 
     def get_history_prompt_messages(
-        self,
-        max_token_limit: int = 0,  # noqa: ARG002 - conversations here are short
-        message_limit: int | None = None,
+        self, *, message_limit: int | None = None, **_: Any
     ) -> list[PromptMessage]:
         messages: list[PromptMessage] = []
-        for query, answer in self.turns[-(message_limit or _MOST_TURNS) :]:
+        for query, answer in self.turns[-(message_limit or 500) :]:
             messages += [UserPromptMessage(content=query), AssistantPromptMessage(content=answer)]
         return messages
-
-
-@dataclass(frozen=True)
-class _CodeExecutor:
-    """Runs code nodes; whatever the code raises fails its node."""
-
-    run: CodeRunner
-
-    def execute(self, *, code: str, inputs: Mapping[str, Any], **_: Any) -> Mapping[str, Any]:
-        return self.run(code, inputs)
-
-    def is_execution_error(self, error: Exception) -> bool:  # noqa: ARG002 - fixed by the engine
-        return True
 
 
 def _plain(messages: Sequence[PromptMessage]) -> list[dict[str, str]]:
     return [{"role": message.role.value, "content": message.get_text_content()} for message in messages]
 
 
-def _told(events: Sequence[Any], conversation_id: str) -> Run:
-    """Put together what the engine's events tell; their classes have one name, but two homes."""
+def _follow(engine: Engine, conversation_id: str) -> Run:
+    """Let the engine run, and put together what its events tell."""
     titles: dict[str, str] = {}
     nodes: dict[str, NodeRun] = {}
     answer = ""
-    for event in events:
-        match type(event).__name__:
-            case "NodeRunStartedEvent":
-                titles[event.id] = event.node_title
-            case "NodeRunSucceededEvent" | "NodeRunFailedEvent" | "NodeRunExceptionEvent" as name:
-                title = titles[event.id]
-                nodes.pop(title, None)
-                nodes[title] = _node_run(name, event.node_run_result)
-                if event.node_type == "answer":
-                    answer += event.node_run_result.outputs["answer"]
-    last = events[-1]
+    event: Any = None
+    with suppress(RuntimeError):  # it follows the event that tells of the failure
+        for event in engine.run():
+            match event:
+                case events.NodeRunStartedEvent():
+                    titles[event.id] = event.node_title
+                case (
+                    events.NodeRunSucceededEvent()
+                    | events.NodeRunFailedEvent()
+                    | events.NodeRunExceptionEvent()
+                ):
+                    result = event.node_run_result
+                    # The last run of a node counts, and has the last place.
+                    nodes.pop(titles[event.id], None)
+                    nodes[titles[event.id]] = NodeRun(
+                        status=result.status.value,
+                        outputs=result.outputs,
+                        error=result.error or result.outputs.get("error_message", ""),
+                        prompt=_plain(result.process_data.get("prompts", [])),
+                    )
+                    if event.node_type == "answer":
+                        answer += result.outputs["answer"]
     statuses = {
         "GraphRunSucceededEvent": "succeeded",
         "GraphRunPartialSucceededEvent": "partial-succeeded",
         "GraphRunFailedEvent": "failed",
     }
     return Run(
-        status=statuses[type(last).__name__],
-        error=getattr(last, "error", ""),
+        status=statuses[type(event).__name__],
+        error=getattr(event, "error", ""),
         answer=answer,
-        outputs=getattr(last, "outputs", {}),
+        outputs=getattr(event, "outputs", {}),
         nodes=nodes,
         conversation_id=conversation_id,
-        events=events,
-    )
-
-
-def _node_run(event: str, result: Any) -> NodeRun:
-    statuses = {
-        "NodeRunSucceededEvent": "succeeded",
-        "NodeRunFailedEvent": "failed",
-        "NodeRunExceptionEvent": "exception",
-    }
-    return NodeRun(
-        status=statuses[event],
-        inputs=result.inputs,
-        outputs=result.outputs,
-        error=result.error or result.outputs.get("error_message", ""),
-        prompt=_plain(result.process_data.get("prompts", [])),
     )

@@ -11,8 +11,7 @@ LINE_LIMIT = 5 * 1024 * 1024
 _TEXT_TYPES = {"text", "link", "image", "image_link", "binary_link"}
 _OPAQUE_TYPES = {"blob", "blob_chunk", "file", "log", "retriever_resources"}
 _RESERVED_NAMES = {"text", "json", "files"}
-_FRAME = '{"event":"session","session_id":"","data":{"type":"stream","data":}}\n'
-_SESSION_ID_LENGTH = 36
+_FRAME = f'{{"event":"session","session_id":"{"0" * 36}","data":{{"type":"stream","data":}}}}\n'
 
 
 class DifyRejects(Exception):  # noqa: N818 - the name is the sentence that a failed test shows
@@ -30,32 +29,30 @@ def check_message(message: Mapping[str, Any]) -> None:
     Raises:
         DifyRejects: Dify would not take the message as it is.
     """
-    kind = message.get("type")
-    content = message.get("message")
-    if kind not in _TEXT_TYPES | _OPAQUE_TYPES | {"json", "variable"}:
-        raise DifyRejects(f"type: {kind!r} is no type of message")
-    if not isinstance(content, Mapping):
-        raise DifyRejects(f"message: an object is needed, not {content!r}")
-    if kind in _TEXT_TYPES and not isinstance(content.get("text"), str):
-        raise DifyRejects(f"text: a string is needed, not {content.get('text')!r}")
-    if kind == "json" and not isinstance(content.get("json_object"), dict | list):
-        raise DifyRejects(f"json_object: an object or a list is needed, not {content.get('json_object')!r}")
-    if kind == "variable":
-        _check_variable(content)
+    match message:
+        case {"type": kind, "message": {"text": str()}} if kind in _TEXT_TYPES:
+            pass
+        case {"type": "json", "message": {"json_object": dict() | list()}}:
+            pass
+        case {
+            "type": "variable",
+            "message": {"variable_name": str(name), "variable_value": value} as content,
+        }:
+            _check_variable(name, value, stream=content.get("stream"))
+        case {"type": kind, "message": dict()} if kind in _OPAQUE_TYPES:
+            pass
+        case _:
+            raise DifyRejects(f"Dify knows no message like {repr(message)[:200]}")
     _check_value("message", message)
     _check_size(message)
 
 
-def _check_variable(content: Mapping[str, Any]) -> None:
-    name = content.get("variable_name")
-    value = content.get("variable_value")
-    if not isinstance(name, str):
-        raise DifyRejects(f"variable_name: a string is needed, not {name!r}")
+def _check_variable(name: str, value: Any, *, stream: Any) -> None:
     if name in _RESERVED_NAMES:
         raise DifyRejects(f"variable_name: {name!r} is reserved")
     if value is None:
         raise DifyRejects(f"variable {name}: null is refused by Dify up to 1.11")
-    if content.get("stream") and not isinstance(value, str):
+    if stream and not isinstance(value, str):
         raise DifyRejects(f"variable {name}: only a string can be streamed, not {value!r}")
 
 
@@ -91,6 +88,6 @@ def _check_size(message: Mapping[str, Any]) -> None:
         encoded = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
         raise DifyRejects(f"message: a lone surrogate can't be sent ({error})") from None
-    size = len(_FRAME) + _SESSION_ID_LENGTH + len(encoded)
+    size = len(_FRAME) + len(encoded)
     if size > LINE_LIMIT:
         raise DifyRejects(f"message: its line of {size} bytes is over Dify's limit of {LINE_LIMIT}")

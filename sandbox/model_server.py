@@ -6,7 +6,7 @@ as MemOS does:
 - `POST /v1/embeddings`: all-MiniLM-L6-v2, computed in numpy;
 - `POST /v1/chat/completions`: plain rules that find facts and preferences in what a user said;
 - `POST /control` with `{"mode": "ok" | "rubbish" | "error", "delay_seconds": 0}`: how the stand-in answers
-  from now on; what is left out goes back to normal. `GET /control` tells how it is set.
+  from now on; what is left out goes back to normal.
 """
 
 import ast
@@ -15,7 +15,7 @@ import re
 import sys
 import sysconfig
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import batched
@@ -177,37 +177,23 @@ class Handler(BaseHTTPRequestHandler):
     model = MiniLM()
     control = Control()
 
-    def do_GET(self) -> None:
-        """Tell how the language model is set."""
-        self._send(asdict(self.control))
-
     def do_POST(self) -> None:
         """Answer one of the three addresses of the module."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/v1/embeddings":
-            vectors = (self.model.embed(text) for text in body["input"])
-            data = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
-            self._send({"data": data, "model": body["model"]})
-        elif self.path == "/v1/chat/completions":
-            self._chat(body)
-        elif self.path == "/control":
+        status, reply = HTTPStatus.OK, {"model": body.get("model")}
+        if self.path == "/control":
             type(self).control = Control(**body)
-            self._send(asdict(self.control))
+        elif self.path == "/v1/embeddings":
+            vectors = (self.model.embed(text) for text in body["input"])
+            reply["data"] = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
         else:
-            self._send({"error": {"message": f"No such address: {self.path}"}}, HTTPStatus.NOT_FOUND)
-
-    def _chat(self, body: dict[str, Any]) -> None:
-        control = self.control
-        time.sleep(control.delay_seconds)
-        if control.mode == "error":
-            self._send({"error": {"message": "An error, as ordered."}}, HTTPStatus.INTERNAL_SERVER_ERROR)
-            return
-        prompt = body["messages"][-1]["content"]
-        text = answer(prompt) if control.mode == "ok" else "Rubbish, as ordered."
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        self._send({"object": "chat.completion", "model": body["model"], "choices": [choice]})
-
-    def _send(self, reply: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+            control = self.control
+            time.sleep(control.delay_seconds)
+            text = answer(body["messages"][-1]["content"]) if control.mode == "ok" else "Rubbish, as ordered."
+            message = {"role": "assistant", "content": text}
+            reply["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]
+            if control.mode == "error":
+                status, reply = HTTPStatus.INTERNAL_SERVER_ERROR, {"error": {"message": "As ordered."}}
         content = json.dumps(reply).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -16,7 +16,6 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pathspec import PathSpec
@@ -29,7 +28,6 @@ LARGEST = 150_000
 # The packager matches with go-git, `pathspec` as git does. They agree on names, "/", "*", "?" and "[abc]",
 # and part ways on "**", "\", "[^a]" and "!" (which has no effect there: each pattern is tested alone).
 _PLAIN_PATTERN = re.compile(r"(?!.*\*\*)([\w.*?/-]|\[\w+\])+", re.ASCII)
-_OLDEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 type Files = dict[str, bytes]
 
@@ -44,34 +42,23 @@ def collect(root: Path) -> Files:
     Raises:
         PackageError: The official tool would treat a pattern of `.difyignore`, or a file, differently.
     """
-    ignored = PathSpec.from_lines("gitignore", _patterns(root))
-    return {path: (root / path).read_bytes() for path in sorted(_paths(root, ignored))}
-
-
-def _patterns(root: Path) -> Iterator[str]:
-    for line in (root / ".difyignore").read_text(encoding="utf-8").splitlines():
-        pattern = line.strip()
-        if pattern and not pattern.startswith("#"):
-            if not _PLAIN_PATTERN.fullmatch(pattern):
-                raise PackageError(f'.difyignore: {pattern}: only names with "/", "*", "?" and "[abc]"')
-            yield pattern
-
-
-def _paths(root: Path, ignored: PathSpec[Any]) -> Iterator[str]:
-    for folder, subfolders, names in root.walk(on_error=_give_up):
+    patterns = (root / ".difyignore").read_text(encoding="utf-8").splitlines()
+    patterns = [pattern for line in patterns if (pattern := line.strip()) and not pattern.startswith("#")]
+    for pattern in patterns:
+        if not _PLAIN_PATTERN.fullmatch(pattern):
+            raise PackageError(f'.difyignore: {pattern}: only names with "/", "*", "?" and "[abc]"')
+    ignored = PathSpec.from_lines("gitignore", patterns)
+    files = {}
+    for folder, subfolders, names in root.walk():
         relative = folder.relative_to(root)
         subfolders[:] = [name for name in subfolders if not ignored.match_file(f"{relative / name}/")]
-        for name in names:
-            path = (relative / name).as_posix()
+        for path in ((relative / name).as_posix() for name in names):
             if ignored.match_file(path):
                 continue
-            if not stat.S_ISREG((folder / name).lstat().st_mode):
+            if not stat.S_ISREG((root / path).lstat().st_mode):
                 raise PackageError(f"{path}: neither a file nor a folder; the official tool can't pack it")
-            yield path
-
-
-def _give_up(error: OSError) -> None:
-    raise error
+            files[path] = (root / path).read_bytes()
+    return dict(sorted(files.items()))
 
 
 def missing(files: Mapping[str, bytes]) -> list[str]:
@@ -79,30 +66,24 @@ def missing(files: Mapping[str, bytes]) -> list[str]:
 
     The official tool looks for them on the disk, so that an ignored one is noticed only at installation.
     """
-    needed = ["manifest.yaml", "requirements.txt", "README.md", "PRIVACY.md"]
-    if "manifest.yaml" in files:
-        manifest = yaml.safe_load(files["manifest.yaml"])
-        needed.append(f"{manifest['meta']['runner']['entrypoint'].replace('.', '/')}.py")
-        needed += _icons(manifest)
-        for provider in manifest["plugins"]["tools"]:
-            needed += _named_by_provider(provider, files)
+    always = ("manifest.yaml", "requirements.txt", "README.md", "PRIVACY.md")
+    needed = (path for start in always for path in _needed(start, files))
     return [path for path in dict.fromkeys(needed) if path not in files]
 
 
-def _named_by_provider(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
+def _needed(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
+    """A file, and the files that it names if it is a manifest or the declaration of a provider or a tool."""
     yield path
-    if path in files:
-        provider = yaml.safe_load(files[path])
-        yield provider["extra"]["python"]["source"]
-        yield from _icons(provider["identity"])
-        for tool in provider["tools"]:
-            yield tool
-            if tool in files:
-                yield yaml.safe_load(files[tool])["extra"]["python"]["source"]
-
-
-def _icons(described: Mapping[str, Any]) -> list[str]:
-    return [f"_assets/{described[key]}" for key in ("icon", "icon_dark") if key in described]
+    if path in files and path.endswith(".yaml"):
+        declared = yaml.safe_load(files[path])
+        for place in (declared, declared.get("identity", {})):
+            yield from (f"_assets/{place[key]}" for key in ("icon", "icon_dark") if key in place)
+        if "meta" in declared:
+            yield f"{declared['meta']['runner']['entrypoint'].replace('.', '/')}.py"
+        if "extra" in declared:
+            yield declared["extra"]["python"]["source"]
+        for named in declared.get("tools", declared.get("plugins", {}).get("tools", [])):
+            yield from _needed(named, files)
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -110,7 +91,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         for name in sorted(files):
-            entry = zipfile.ZipInfo(name, _OLDEST_ZIP_DATE)
+            entry = zipfile.ZipInfo(name)  # dated 1980-01-01
             entry.create_system = 3  # whose file modes follow; the default is that of this machine
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(entry, files[name], zipfile.ZIP_DEFLATED, compresslevel=9)
@@ -152,7 +133,7 @@ def build(root: Path = REPOSITORY) -> Path:
     if len(packed) > LARGEST:
         raise PackageError(f"the package has {len(packed)} bytes; at most {LARGEST} are wanted")
     if official := shutil.which("dify"):
-        _compare(files, _built_by(official, root))
+        _compare(files, official, root)
     manifest = yaml.safe_load(files["manifest.yaml"])
     package = root / "dist" / f"{manifest['name']}-{manifest['version']}.difypkg"
     package.parent.mkdir(exist_ok=True)
@@ -160,19 +141,15 @@ def build(root: Path = REPOSITORY) -> Path:
     return package
 
 
-def _built_by(official: str, root: Path) -> Files:
+def _compare(files: Files, official: str, root: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / "official.difypkg"
         command = [official, "plugin", "package", str(root), "--output_path", str(package)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode or not package.exists():
             raise PackageError(f"{official} refused: {run.stdout}{run.stderr}")
-        return read(package)
-
-
-def _compare(files: Files, official: Files) -> None:
-    different = sorted(path for path in files.keys() | official if files.get(path) != official.get(path))
-    if different:
+        theirs = read(package)
+    if different := sorted(path for path in files.keys() | theirs if files.get(path) != theirs.get(path)):
         raise PackageError(f"the official tool packs differently: {', '.join(different)}")
 
 
@@ -191,8 +168,7 @@ def main() -> int:
     print(package.relative_to(REPOSITORY))
     print(f"SHA-256          {hashlib.sha256(package.read_bytes()).hexdigest()}")
     print(f"Dify's checksum  {checksum(files)}")
-    known = "the same content" if shutil.which("dify") else "not on PATH, not compared"
-    print(f"Official tool    {known}")
+    print(f"Official tool    {'the same content' if shutil.which('dify') else 'not on PATH, not compared'}")
     return 0
 
 

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self, cast
 
 from sandbox.dify_schema import LINE_LIMIT, check_message
@@ -35,6 +34,9 @@ INHERITED = (
 """The only environment variables of its own that the daemon hands on (pluginCommandEnvAllowlist)."""
 
 _GO_WRITES_EXPONENT_FROM = 1e21
+
+type _Frames = queue.SimpleQueue[dict[str, Any] | None]
+"""What came for one call, and None when the process has ended."""
 
 
 class PluginDied(Exception):  # noqa: N818 - what happened, not a kind of error
@@ -118,25 +120,16 @@ class PluginProcess:
         self._command = [str(python), "-m", "main"]
         self._root = root
         self._environment = inherited | {"INSTALL_METHOD": "local"} | dict(environment or {})
-        self._stdout = bytearray()
-        self._stderr = bytearray()
         self._ready = threading.Event()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._sessions: dict[str, queue.SimpleQueue[dict[str, Any] | None]] = {}
+        self._sessions: dict[str, _Frames] = {}
         self._death: str | None = "it was not started"
+        self.stdout = bytearray()
+        """Every byte that the plugin wrote to stdout so far; the same for `stderr`."""
+        self.stderr = bytearray()
         self.stray_lines: list[str] = []
         """Lines on stdout that are no frame: the daemon drops them, even if half of the line is one."""
-
-    @property
-    def stdout(self) -> bytes:
-        """Every byte that the plugin wrote to stdout so far."""
-        return bytes(self._stdout)
-
-    @property
-    def stderr(self) -> bytes:
-        """Every byte that the plugin wrote to stderr so far."""
-        return bytes(self._stderr)
 
     def __enter__(self) -> Self:
         """Start the plugin and wait for its first heartbeat.
@@ -166,9 +159,7 @@ class PluginProcess:
             on_failure.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
     def invoke(
@@ -180,6 +171,7 @@ class PluginProcess:
         user_id: str | None,
         conversation_id: str | None = None,
         app_id: str | None = None,
+        message_id: str | None = None,
         timeout: float = 60,
     ) -> Invocation:
         """Call a tool and wait until it has ended, `timeout` seconds at most.
@@ -201,7 +193,8 @@ class PluginProcess:
             "tool_parameters": parameters,
             "user_id": user_id or "",
         }
-        messages, error = self._call(request, conversation_id, app_id, timeout)
+        session = {"conversation_id": conversation_id, "app_id": app_id, "message_id": message_id}
+        messages, error = self._call(request, session, timeout)
         seconds = time.monotonic() - started
         for message in messages:
             check_message(message)
@@ -216,46 +209,45 @@ class PluginProcess:
             TimeoutError: the call did not end in time.
         """
         request = {"action": "validate_tool_credentials", "credentials": credentials, "user_id": ""}
-        results, error = self._call(request, None, None, timeout=60)
+        results, error = self._call(request, {}, timeout=60)
         if error:
             raise CredentialsRefused(error)
         if results != [{"result": True}]:
             raise CredentialsRefused(PluginError("", f"no result but {results}", {}))
 
     def _call(
-        self, data: Mapping[str, Any], conversation_id: str | None, app_id: str | None, timeout: float
+        self, data: Mapping[str, Any], session: Mapping[str, str | None], timeout: float
     ) -> tuple[list[dict[str, Any]], PluginError | None]:
         session_id = str(uuid.uuid4())
-        deadline = time.monotonic() + timeout
-        frames: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        request = {
+            "session_id": session_id,
+            **dict.fromkeys(("conversation_id", "message_id", "app_id", "endpoint_id")),
+            **session,
+            "context": {},
+            "event": "request",
+            "data": {"type": "tool", "provider": PROVIDER, **data},
+        }
+        line = json.dumps(_as_go_reads(request), allow_nan=False).encode() + b"\n"
+        frames: _Frames = queue.SimpleQueue()
         with self._lock:
             self._check_alive()
             self._sessions[session_id] = frames
+        stdin = cast("IO[bytes]", self._process.stdin)
         try:
-            self._send(
-                {
-                    "session_id": session_id,
-                    "conversation_id": conversation_id,
-                    "message_id": None,
-                    "app_id": app_id,
-                    "endpoint_id": None,
-                    "context": {},
-                    "event": "request",
-                    "data": {"type": "tool", "provider": PROVIDER, **data},
-                }
-            )
-            return self._collect(frames, deadline)
+            # Where the plugin is gone, the thread that reads stdout notices, too, and can tell why.
+            with self._writing, contextlib.suppress(BrokenPipeError):
+                stdin.write(line)
+                stdin.flush()
+            return self._collect(frames, timeout)
         except queue.Empty:
             raise TimeoutError(f"the plugin's call did not end within {timeout:g} s") from None
         finally:
             with self._lock:
                 del self._sessions[session_id]
 
-    def _collect(
-        self, frames: "queue.SimpleQueue[dict[str, Any] | None]", deadline: float
-    ) -> tuple[list[dict[str, Any]], PluginError | None]:
-        messages = []
-        error = None
+    def _collect(self, frames: _Frames, timeout: float) -> tuple[list[dict[str, Any]], PluginError | None]:
+        deadline = time.monotonic() + timeout
+        messages, error = [], None
         while True:
             match frames.get(timeout=max(0.0, deadline - time.monotonic())):
                 case {"type": "stream", "data": message}:
@@ -269,18 +261,10 @@ class PluginProcess:
                 case frame:
                     raise NotImplementedError(f"nothing here answers the plugin's {frame}")
 
-    def _send(self, frame: Mapping[str, Any]) -> None:
-        line = json.dumps(_as_go_reads(frame), allow_nan=False).encode() + b"\n"
-        stdin = cast("IO[bytes]", self._process.stdin)
-        # Where the plugin is gone, the thread that reads stdout notices, too, and can tell why.
-        with self._writing, contextlib.suppress(BrokenPipeError):
-            stdin.write(line)
-            stdin.flush()
-
     def _read_stdout(self, stdout: IO[bytes]) -> None:
         reason = None
         for line in iter(lambda: stdout.readline(LINE_LIMIT), b""):
-            self._stdout += line
+            self.stdout += line
             if len(line) == LINE_LIMIT and not line.endswith(b"\n"):
                 reason = f"it wrote a line of {LINE_LIMIT} bytes or more, for which Dify's daemon kills it"
                 break
@@ -297,7 +281,7 @@ class PluginProcess:
 
     def _read_stderr(self, stderr: IO[bytes]) -> None:
         for line in stderr:
-            self._stderr += line
+            self.stderr += line
 
     def _receive(self, line: bytes) -> None:
         try:
@@ -317,7 +301,7 @@ class PluginProcess:
 
     def _check_alive(self) -> None:
         if self._death is not None:
-            tail = self._stderr[-2000:].decode(errors="replace")
+            tail = self.stderr[-2000:].decode(errors="replace")
             raise PluginDied(f"the plugin is not running: {self._death}\n{tail}")
 
     def _stop(self) -> None:

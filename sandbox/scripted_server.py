@@ -1,25 +1,17 @@
-"""An HTTP(S) server on 127.0.0.1 that records what it is asked and answers what it was told to answer."""
+"""An HTTP server on 127.0.0.1 that records what it is asked and answers what it was told to answer."""
 
 import collections
 import contextlib
 import itertools
 import json
 import socket
-import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from trustme import LeafCert
-
-UNSCRIPTED = 599
-"""The status of an answer to a request for which nothing was scripted."""
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -40,9 +32,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, sent `delay` seconds after its request; a `body` that is no bytes is sent as JSON."""
+    """An answer, sent `delay` seconds after its request.
 
-    body: Mapping[str, Any] | bytes = b""
+    A `body` that is a mapping is sent as JSON. One that is neither that nor bytes is sent piece by piece, as
+    the pieces come; `headers` then have to tell its length, or that it is chunked.
+    """
+
+    body: Mapping[str, Any] | bytes | Iterable[bytes] = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0
@@ -54,36 +50,32 @@ type Step = Answer | Callable[[Request], Answer]
 class ScriptedServer(ThreadingHTTPServer):
     """A server for the time of a `with` block, which speaks HTTP/1.1 and keeps connections alive.
 
-    A step of the script is an answer, good for one request, or a function, good for all that follow. Requests
-    for which nothing is left are answered with status 599, and leaving the block raises AssertionError.
+    A step of the script is an answer, good for one request, or a function, good for all that follow; one that
+    raises OSError hangs up. Requests for which nothing is left are answered with status 599, and leaving the
+    block raises AssertionError.
 
     Args:
         answers: the script for paths that have nothing left of their own.
-        certificate: of `trustme.CA().issue_cert(…)`, to speak HTTPS; without one, it speaks HTTP.
     """
 
     daemon_threads = False  # so that the end of the block waits for them
     request_queue_size = 1024  # so that hundreds of calls can connect at the same moment
 
-    def __init__(self, *answers: Step, certificate: "LeafCert | None" = None) -> None:
+    def __init__(self, *answers: Step) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[Request] = []
+        self.connection_numbers = itertools.count()
         self._any_path = collections.deque(answers)
         self._paths: dict[str, collections.deque[Step]] = {}
         self._failures: list[str] = []
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
-        self.connection_numbers = itertools.count()
         self._closing = threading.Event()
-        self._tls = None
-        if certificate:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            certificate.configure_cert(self._tls)
 
     @property
     def url(self) -> str:
         """Scheme, address and port: `http://127.0.0.1:34567`."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.server_port}"
+        return f"http://127.0.0.1:{self.server_port}"
 
     def script(self, path: str, *answers: Step) -> None:
         """Put answers behind those that this path still has; they are used before those of every path."""
@@ -95,46 +87,38 @@ class ScriptedServer(ThreadingHTTPServer):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.shutdown()
         self._thread.join()
         for connection in self._connections:
-            # Not the method of SSLSocket, which pulls the rug from under the thread that reads.
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
         self._closing.set()
         self.server_close()
-        if self._failures and error is None:
+        if self._failures and kind is None:
             raise AssertionError("; ".join(self._failures))
 
     def answer(self, request: Request) -> Answer:
         """Record a request and return its answer, after the answer's delay."""
         self.requests.append(request)
-        step = self._next_step(request)
-        answer = step if isinstance(step, Answer) else step(request)
-        self._closing.wait(answer.delay)
-        return answer
-
-    def _next_step(self, request: Request) -> Step:
         with self._lock:
             steps = self._paths.get(request.path) or self._any_path
             if not steps:
                 self._failures.append(f"nothing was scripted for {request.method} {request.path}")
-                return Answer(status=UNSCRIPTED)
-            return steps.popleft() if isinstance(steps[0], Answer) else steps[0]
+                return Answer(status=599)
+            step = steps.popleft() if isinstance(steps[0], Answer) else steps[0]
+        answer = step if isinstance(step, Answer) else step(request)
+        self._closing.wait(answer.delay)
+        return answer
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; the handshake of TLS is left to the connection's own thread."""
+        """Accept a connection, and keep it for the end of the block."""
         connection, address = super().get_request()
-        if self._tls:
-            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         self._connections.append(connection)
         return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - fixed by socketserver
-        """Keep what went wrong in a function of the script; clients may hang up as they like."""
+        """Keep what went wrong in a function of the script; both sides may hang up as they like."""
         error = sys.exception()
         if not isinstance(error, OSError):
             self._failures.append(f"while answering {client_address}: {error!r}")
@@ -146,30 +130,24 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # an answer leaves in one piece: in two, the second would wait for the client's delayed ACK
 
     def setup(self) -> None:
-        if isinstance(self.request, ssl.SSLSocket):
-            self.request.do_handshake()
         self.number = next(self.server.connection_numbers)
         super().setup()
 
-    def do_GET(self) -> None:
-        self._answer()
-
     def do_POST(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request = Request(self.command, self.path, self.headers, body, self.number)
-        answer = self.server.answer(request)
-        content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(content))} | dict(
-            answer.headers
-        )
+        answer = self.server.answer(Request(self.command, self.path, self.headers, body, self.number))
+        content = json.dumps(answer.body).encode() if isinstance(answer.body, Mapping) else answer.body
+        length = {"Content-Length": str(len(content))} if isinstance(content, bytes) else {}
         self.send_response(answer.status)
-        for name, value in headers.items():
+        for name, value in ({"Content-Type": "application/json"} | length | dict(answer.headers)).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        for piece in [content] if isinstance(content, bytes) else content:
+            self.wfile.write(piece)
+            self.wfile.flush()
+
+    def do_GET(self) -> None:
+        self.do_POST()
 
     def log_message(self, *_: object) -> None:
         """Say nothing: `requests` tells it all."""

@@ -7,20 +7,27 @@ from dify_plugin import Tool
 from dify_plugin.entities.tool import ToolInvokeMessage
 
 from memos_client.client import MemosClient
-from memos_client.models import AddRequest
+from memos_client.errors import MemosError
+from memos_client.identity import Caller
+from memos_client.inputs import AddRequest
+from memos_client.outputs import of_add
 
 
 class AddMemory(Tool):
     """The tool `add_memory`."""
 
     def _invoke(self, tool_parameters: dict[str, Any]) -> Generator[ToolInvokeMessage, None, None]:
-        # MemOS's cloud wants a conversation, and a workflow app has none.
-        conversation = self.session.conversation_id or f"dify-{self.session.app_id or 'app'}"
-        request = AddRequest.parse(
-            tool_parameters, user_id=self.runtime.user_id, conversation_id=conversation
-        )
-        result = MemosClient(self.runtime.credentials).add(request)
-        yield self.create_text_message(result.text)
-        yield self.create_json_message(result.envelope)
-        for name, value in result.variables.items():
+        client = MemosClient(self.runtime.credentials)
+        session = self.session
+        caller = Caller(self.runtime.user_id, session.app_id, session.conversation_id, client.api_key)
+        request = AddRequest.parse(tool_parameters, caller)
+        try:
+            output = of_add(request, client.add(request))
+        except MemosError as error:
+            if error.of_the_builder or not request.continues:
+                raise
+            output = of_add(request, error)
+        yield self.create_text_message(output.text)
+        yield self.create_json_message(output.json)
+        for name, value in output.variables.items():
             yield self.create_variable_message(name, value)

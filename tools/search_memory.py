@@ -7,17 +7,27 @@ from dify_plugin import Tool
 from dify_plugin.entities.tool import ToolInvokeMessage
 
 from memos_client.client import MemosClient
-from memos_client.models import SearchRequest
+from memos_client.errors import MemosError
+from memos_client.identity import Caller
+from memos_client.inputs import SearchRequest
+from memos_client.outputs import of_search
 
 
 class SearchMemory(Tool):
     """The tool `search_memory`."""
 
     def _invoke(self, tool_parameters: dict[str, Any]) -> Generator[ToolInvokeMessage, None, None]:
-        request = SearchRequest.parse(tool_parameters, user_id=self.runtime.user_id)
-        result = MemosClient(self.runtime.credentials).search(request)
-        yield self.create_text_message(result.text)
-        if request.json_output:
-            yield self.create_json_message(result.envelope)
-        for name, value in result.variables.items():
+        client = MemosClient(self.runtime.credentials)
+        session = self.session
+        caller = Caller(self.runtime.user_id, session.app_id, session.conversation_id, client.api_key)
+        request = SearchRequest.parse(tool_parameters, caller)
+        try:
+            output = of_search(request, client.search(request))
+        except MemosError as error:
+            if error.of_the_builder or not request.continues:
+                raise
+            output = of_search(request, error)
+        yield self.create_text_message(output.text)
+        yield self.create_json_message(output.json)
+        for name, value in output.variables.items():
             yield self.create_variable_message(name, value)

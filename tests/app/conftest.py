@@ -1,17 +1,23 @@
 """What the tests of apps share: the plugin's process, and a MemOS for it."""
 
+import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 
 import pytest
 
 from sandbox.plugin_process import PluginProcess
 from sandbox.scripted_server import ScriptedServer
-from tests.app.apps import DIALECTS, Dialect, FakeMemos
+from tests.app.apps import FakeMemos
 
-
-def pytest_report_header() -> str:
-    return f"graphon {version('graphon')}"
+PATIENCE = 1.0
+IMPATIENT_PYTHON = f"""#!{sys.executable}
+import runpy, sys
+sys.path.insert(0, "")
+import dify_plugin
+from memos_client import client
+client.CONTINUE = client.Limits(total={PATIENCE})
+runpy.run_module("main", run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +28,18 @@ def app_plugin() -> Iterator[PluginProcess]:
     assert process.stray_lines == []
 
 
-@pytest.fixture(params=DIALECTS, ids=lambda dialect: dialect.name)
-def memos(request: pytest.FixtureRequest) -> Iterator[FakeMemos]:
-    """A MemOS that keeps what it is given; one of each dialect."""
-    dialect: Dialect = request.param
+@pytest.fixture(scope="session")
+def impatient_plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PluginProcess]:
+    """One that waits not for 10 s but for `PATIENCE` where the app goes on without MemOS."""
+    python = tmp_path_factory.mktemp("python") / "python"
+    python.write_text(IMPATIENT_PYTHON)
+    python.chmod(0o755)
+    with PluginProcess(python=python) as process:
+        yield process
+
+
+@pytest.fixture
+def memos() -> Iterator[FakeMemos]:
+    """A MemOS that keeps what it is given."""
     with ScriptedServer() as server:
-        yield FakeMemos(server, dialect)
+        yield FakeMemos(server)

@@ -1,17 +1,14 @@
-"""The demo, and the workflow app, on MemOS's own server."""
+"""The demo shows on a MemOS server what it promises, and fails with a sentence."""
 
 import os
 import re
 import subprocess
 import sys
 
-from sandbox.chat_model import repeat_memories
 from sandbox.demo import QUESTION, TOLD
-from sandbox.dify_engine import DifyApp
 from sandbox.memos_server import MemosServer
-from sandbox.plugin_process import REPOSITORY, PluginProcess
+from sandbox.plugin_process import REPOSITORY
 from sandbox.scripted_server import ScriptedServer
-from tests.app.apps import WORKFLOW
 
 HEADING = re.compile(r"^.+\n-+\n", re.MULTILINE)
 
@@ -51,17 +48,3 @@ def test_the_demo_fails_with_a_sentence() -> None:
     assert shown.returncode == 1
     assert shown.stderr.startswith("\nThe demo failed. These credentials were refused: No answer from MemOS")
     assert "Traceback" not in shown.stderr
-
-
-def test_the_workflow_knows_its_user_on_the_second_run(
-    app_plugin: PluginProcess, memos_server: MemosServer
-) -> None:
-    credentials = {"memos_url": memos_server.url, "memos_api_key": ""}
-    app = DifyApp(WORKFLOW.read_text(), app_plugin, credentials, model=repeat_memories)
-    first = app.run({"message": TOLD[0]}, user_id="ada")
-    second = app.run({"message": f"{TOLD[0]} Or not?"}, user_id="ada")
-    stranger = app.run({"message": f"{TOLD[0]} Or not?"}, user_id="bob")
-
-    assert first.outputs == {"answer": "Noted.", "memory_status": "running"}
-    assert "vegetarian" in second.outputs["answer"]
-    assert stranger.outputs["answer"] == "I don't know that yet."

@@ -1,270 +1,210 @@
-"""Whatever Dify makes of a parameter: a clear error or the default, and nothing stored that nobody said.
-
-The matrix is made from the tools' declarations: each parameter, filled in each of Dify's ways, with values of
-every kind.
-"""
+"""Whatever Dify makes of a field: a clear error, or what somebody gave; never what stands for no value."""
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
 from sandbox.dify_engine import DifyApp, cast_value
-from sandbox.plugin_process import REPOSITORY, PluginProcess
+from sandbox.plugin_process import PluginProcess
 from sandbox.scripted_server import ScriptedServer
-from tests.app.apps import CLOUD, DIALECTS, Dialect, FakeMemos, app_of_one_tool
-
-TOOLS: dict[str, list[dict[str, Any]]] = {
-    path.stem: yaml.safe_load(path.read_text())["parameters"]
-    for path in sorted((REPOSITORY / "tools").glob("*.yaml"))
-}
-PARAMETERS = [
-    pytest.param(tool, parameter, id=f"{tool}-{parameter['name']}")
-    for tool, parameters in TOOLS.items()
-    for parameter in parameters
-]
-
-APP_ID = str(uuid.UUID(int=0))
-USER_ID = "ada"
+from tests.app.apps import TOOLS, FakeMemos, app_of_one_tool
 
 NEEDED = {
     "search_memory": {"query": "food"},
     "add_memory": {"user_messages": "I eat no meat.", "ai_messages": "Noted."},
 }
-"""What each call has besides the parameter in question."""
-INSTEAD = {"messages": {"user_messages", "ai_messages"}}
-"""What a parameter takes the place of."""
-
-VALUES: list[Any] = [
-    *(None, "", " \n", [], [None], [""]),
-    *(["a", 1], {"k": None}, [{"role": "user"}], [["a"]]),
+"""What each call has besides the fields in question."""
+ENTERED = [None, "", "6"]
+TEXTS = [" \n", "abc", "1e3", "6.5.4", "[", '{"k":', "\0", "x" * 101, "x" * 100_000]
+OTHERS: list[Any] = [
     *(True, False, 0, -1, 3.7, 10**20),
-    *("abc", "1e3", "6.5.4", "[", '{"k":', "2026-13-01", "\0", "{{#sys.user_id#}}", "x" * 101, "x" * 100_000),
+    *([], [None], [""], ["a", 1], {"k": None}, [{"role": "user"}], [["a"]]),
 ]
-ENTERED: list[Any] = [None, "", 0, 10**20, True, "6", "abc", "{{#sys.user_id#}}"]
-"""What can be entered into a form; a form's text takes the same way as a variable's."""
-NOT_STORED = {"query"}
-"""What may look like anything: it is searched for as it is."""
+CASES: list[tuple[str, dict[str, Any], Any]] = [
+    *(("entered", {"type": "constant", "value": value}, value) for value in ENTERED),
+    *(("variable", {"type": "variable", "value": ["start", "value"]}, v) for v in ENTERED + TEXTS + OTHERS),
+    *(("in a text", {"type": "mixed", "value": "{{#start.value#}}"}, value) for value in OTHERS),
+]
+"""How a field is filled in, the field in a node, and the value."""
+NOT_STORED = {"query", "extract_prompt"}
+"""What may look like anything."""
 CAST_BY_DIFY = re.compile("invalid literal for int|could not convert string to float")
 """How Dify itself refuses a text for a number."""
 
+NOT_RUN = "{{#1767225699999.text#}}"
+"""The output of a node that did not run; Dify's engine writes its name."""
+NOBODY = [
+    *("{{sys.user_id}}", "{sys.user_id}", "{#sys.user_id#}", "#sys.user_id#", "{{#sys.user_id}}"),
+    *("{{#sys.nothing#}}", "{{#conversation.customer#}}", "{{#env.TENANT#}}-7", NOT_RUN),
+    *("cust-{{#1767225600001.customer#}}", "crm-{{#1767225600009.customer_id#}}"),
+    *("undefined", "null", "None", "nan", "[object Object]", "[]", "DEFAULT-USER"),
+]
+"""User IDs that mean everybody, as entered into the field."""
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a call: the error that a user sees, or the body that MemOS got."""
+continuing = pytest.mark.parametrize("on_error", ["fail", "continue"])
+
+
+class Outcome(NamedTuple):
+    """What came of a call: the error that a user sees, the node's variables, the body that MemOS got."""
 
     error: str
-    body: Mapping[str, Any] | None
+    variables: Mapping[str, Any]
+    body: dict[str, Any]
 
 
-class Caller:
-    """Calls a tool in each of Dify's ways, with one parameter filled in."""
+type Call = Callable[..., Outcome]
 
-    def __init__(
-        self, plugin: PluginProcess, memos: FakeMemos, tool: str, parameter: Mapping[str, Any]
-    ) -> None:
-        self._plugin = plugin
-        self._memos = memos
-        self._tool = tool
-        self._name = parameter["name"]
-        self._type = parameter["type"]
-        self._group = "settings" if parameter["form"] == "form" else "parameters"
-        left_out = {self._name} | INSTEAD.get(self._name, set())
-        self._needed = {name: value for name, value in NEEDED[tool].items() if name not in left_out}
 
-    def by_variable(self, value: Any) -> Outcome:
-        """A variable in the field of a node."""
-        return self._by_node({self._name: {"type": "variable", "value": ["start", "value"]}}, value)
-
-    def by_text(self, value: Any) -> Outcome:
-        """A variable within the text of a field."""
-        return self._by_node({self._name: {"type": "mixed", "value": "{{#start.value#}}"}}, value)
-
-    def by_hand(self, value: Any) -> Outcome:
-        """What the builder entered; null means that the field was left alone."""
-        return self._by_node({self._name: {"type": "constant", "value": value}}, None)
-
-    def by_old_node(self, value: Any) -> Outcome:
-        """The same in a node of an old Dify."""
-        filled = {self._name: value} if self._group == "settings" and value is not None else {}
-        return self._by_node(filled, None, tool_node_version=None)
-
-    def by_model(self, value: Any) -> Outcome:
-        """What an agent's model wrote, or its builder."""
-        try:
-            return self.without_node({self._name: cast_value(self._type, value)})
-        except ValueError as error:
-            return Outcome(str(error), None)
-
-    def missing(self) -> Outcome:
-        """The parameter was never filled in."""
-        return self.without_node({})
-
-    def without_node(self, values: Mapping[str, Any]) -> Outcome:
-        user = str(uuid.uuid5(uuid.UUID(APP_ID), USER_ID))
-        self._memos.server.requests.clear()
-        invocation = self._plugin.invoke(
-            self._tool, {**self._needed, **values}, self._memos.credentials, user_id=user, app_id=APP_ID
-        )
-        return self._outcome(invocation.error.message if invocation.error else "")
-
-    def _by_node(self, filled: Mapping[str, Any], value: Any, **node: Any) -> Outcome:
-        parameters = {name: {"type": "mixed", "value": text} for name, text in self._needed.items()}
-        settings = filled if self._group == "settings" else {}
-        parameters |= filled if self._group == "parameters" else {}
-        app = DifyApp(
-            app_of_one_tool(self._tool, parameters, settings, **node), self._plugin, self._memos.credentials
-        )
-        app.app_id = APP_ID
-        self._memos.server.requests.clear()
-        run = app.run({"value": value}, user_id=USER_ID)
-        return self._outcome(run.nodes["tool"].error.rpartition("error details: ")[2])
-
-    def _outcome(self, error: str) -> Outcome:
-        bodies = [request.json for request in self._memos.server.requests]
-        assert len(bodies) == (0 if error else 1), error
-        for body in bodies:
-            body.pop("task_id", None)  # another one with each call
-        return Outcome(error, bodies[0] if bodies else None)
+def text(template: str) -> dict[str, Any]:
+    """A field with what was typed into it."""
+    return {"type": "mixed", "value": template}
 
 
 @pytest.fixture
-def cloud() -> Iterator[FakeMemos]:
+def call(app_plugin: PluginProcess) -> Iterator[Call]:
+    """Calls a tool as a workflow's node does, with fields filled in, and others (None) left empty."""
     with ScriptedServer() as server:
-        yield FakeMemos(server, CLOUD)
+        memos = FakeMemos(server)
+
+        def call(tool: str, fields: Mapping[str, Any], value: Any = None) -> Outcome:
+            """`value` is that of the start node's variable of this name."""
+            given = {name: text(words) for name, words in NEEDED[tool].items()} | fields
+            parts: dict[str, dict[str, Any]] = {"llm": {}, "form": {}}
+            for parameter in TOOLS[tool]["parameters"]:
+                if field := given.get(parameter["name"]):
+                    parts[parameter["form"]][parameter["name"]] = field
+            dsl = app_of_one_tool(tool, parts["llm"], parts["form"])
+            app = DifyApp(dsl, app_plugin, memos.credentials)
+            app.app_id = str(uuid.UUID(int=0))
+            server.requests.clear()
+            node = app.run({"value": value}, user_id="ada").nodes["tool"]
+            bodies = [request.json for request in server.requests]
+            assert len(bodies) == (0 if node.error or node.outputs["error"] else 1)
+            return Outcome(node.error.rpartition("error details: ")[2], node.outputs, *bodies or [{}])
+
+        yield call
 
 
-def is_blank(value: Any) -> bool:
+def is_absent(value: Any) -> bool:
     if isinstance(value, list):
-        return all(map(is_blank, value))
+        return all(map(is_absent, value))
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-def is_too_much(parameter: Mapping[str, Any], value: Any) -> bool:
-    """Whether a value is beyond the limits that the form tells."""
-    if parameter["type"] == "number" and type(value) in {int, float}:
-        return not parameter.get("min", value) <= value <= parameter.get("max", value)
-    limit = "At most 100 characters" in parameter["human_description"]["en_US"]
-    return limit and isinstance(value, str) and len(value) > 100
 
 
 def texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for content in value.values():
-            yield from texts(content)
-    elif isinstance(value, list):
-        for content in value:
+    elif isinstance(value, dict | list):
+        for content in value.values() if isinstance(value, dict) else value:
             yield from texts(content)
 
 
-def check(parameter: Mapping[str, Any], value: Any, outcome: Outcome) -> None:
-    if CAST_BY_DIFY.search(outcome.error):
-        assert parameter["type"] == "number"
-    elif outcome.error:
-        assert parameter["name"] in outcome.error.partition(". ")[0]
-        assert len(outcome.error) < 300
-        for word in ("Traceback", "pydantic", "Error", "None", "mpg-test", "\n"):
-            assert word not in outcome.error
-    else:
-        assert not is_too_much(parameter, value)
-        for text in texts(outcome.body):
-            assert "\0" not in text
-            assert text != "None"
-            # An empty list reads like a text that a user may have typed.
-            if isinstance(value, list | dict) and value and parameter["name"] not in NOT_STORED:
-                assert text != repr(value)
-
-
-@pytest.mark.parametrize(("tool", "parameter"), PARAMETERS)
-def test_every_value_in_every_way(
-    tool: str, parameter: dict[str, Any], app_plugin: PluginProcess, cloud: FakeMemos
-) -> None:
-    caller = Caller(app_plugin, cloud, tool, parameter)
-    missing = caller.missing()
-    ways = {
-        caller.by_variable: VALUES,
-        caller.by_text: [value for value in VALUES if not isinstance(value, str)],
-        caller.by_hand: ENTERED,
-        caller.by_old_node: ENTERED,
-        caller.by_model: VALUES,
-    }
-    for way, values in ways.items():
-        for value in values:
-            outcome = way(value)
-            try:
-                check(parameter, value, outcome)
-                if way in (caller.by_hand, caller.by_old_node):
-                    assert value is not None or outcome == missing
-                elif way != caller.by_text and not CAST_BY_DIFY.search(outcome.error):
-                    assert not is_blank(cast_value(parameter["type"], value)) or outcome == missing
-            except AssertionError as error:
-                raise AssertionError(f"{way.__name__}({str(value)[:40]!r}): {error}") from None
-
-
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
-@pytest.mark.parametrize(("tool", "parameter"), PARAMETERS)
-def test_every_value_in_both_dialects(
-    tool: str, parameter: dict[str, Any], dialect: Dialect, app_plugin: PluginProcess
-) -> None:
-    with ScriptedServer() as server:
-        caller = Caller(app_plugin, FakeMemos(server, dialect), tool, parameter)
-        for value in VALUES:
-            check(parameter, value, caller.by_model(value))
+def sent(outcome: Outcome) -> dict[str, Any]:
+    """The body, but for a conversation that is another one with each call."""
+    fresh = outcome.body.get("conversation_id", "").startswith("dify-")
+    return outcome.body | ({"conversation_id": "fresh"} if fresh else {})
 
 
 @pytest.mark.parametrize(
-    ("tool", "name", "value", "field", "sent"),
+    ("tool", "parameter"),
     [
-        ("search_memory", "memory_limit_number", "6", "memory_limit_number", 6),
-        ("search_memory", "memory_limit_number", "7.0", "memory_limit_number", 7),
-        ("search_memory", "relativity", "0.25", "relativity", 0.25),
-        ("search_memory", "include_skill", "yes", "include_skill", True),
-        ("search_memory", "user_id", 42, "user_id", "42"),
-        ("search_memory", "filter", '{"and": [{"tags": "x"}]}', "filter", {"and": [{"tags": "x"}]}),
-        ("add_memory", "tags", "a, b", "tags", ["a", "b"]),
-        ("add_memory", "info", '{"scene": "chat"}', "info", {"scene": "chat"}),
+        pytest.param(tool, parameter, id=f"{tool}-{parameter['name']}")
+        for tool in TOOLS
+        for parameter in TOOLS[tool]["parameters"]
+    ],
+)
+def test_every_value_in_every_way(tool: str, parameter: dict[str, Any], call: Call) -> None:
+    name = parameter["name"]
+    others = dict.fromkeys(NEEDED[tool]) if name == "messages" else {}
+    missing = call(tool, others | {name: None})
+    for way, field, value in CASES:
+        outcome = call(tool, others | {name: field}, value)
+        case = f"{way}, {str(value)[:40]!r}: {outcome}"
+        if CAST_BY_DIFY.search(outcome.error):
+            assert parameter["type"] == "number", case
+        elif way != "in a text" and is_absent(cast_value(parameter["type"], value)):
+            assert (outcome.error, sent(outcome)) == (missing.error, sent(missing)), case
+        elif outcome.error:
+            assert name in outcome.error.partition(": ")[0], case
+            assert len(outcome.error) < 300, case
+            assert not re.search("Traceback|pydantic|Error|None|mpg-test|\n", outcome.error), case
+        else:
+            # An empty list reads like a text that a user may have typed.
+            printed = isinstance(value, list | dict) and value and name not in NOT_STORED
+            assert not {"None", repr(value) if printed else "None"} & set(texts(outcome.body)), case
+            assert "\0" not in str(outcome.body), case
+
+
+@continuing
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_user_id_that_is_nobody_is_refused_by_name(tool: str, on_error: str, call: Call) -> None:
+    switch = {"on_error": text(on_error)}
+    for entered in NOBODY:
+        assert call(tool, {"user_id": text(entered)} | switch).error.startswith("user_id: "), entered
+    empty_list = {"type": "variable", "value": ["start", "value"]}
+    assert call(tool, {"user_id": empty_list} | switch, []).error.startswith("user_id: ")
+
+
+@continuing
+@pytest.mark.parametrize(
+    ("tool", "field", "entered"),
+    [
+        *(("search_memory", "filter", template) for template in (NOT_RUN, f"food, scene={NOT_RUN}")),
+        ("search_memory", "filter", f'{{"and": [{{"scene": "{NOT_RUN}"}}]}}'),
+        ("search_memory", "knowledgebase_ids", f"kb-1, {NOT_RUN}"),
+        *(("add_memory", "labels", template) for template in (NOT_RUN, f"food, app_id={NOT_RUN}")),
+        *(("add_memory", "conversation_id", template) for template in (NOT_RUN, f"c-{NOT_RUN}")),
+        ("add_memory", "extract_prompt", NOT_RUN),
+    ],
+)
+def test_a_setting_that_names_no_value_is_refused_by_name(
+    tool: str, field: str, entered: str, on_error: str, call: Call
+) -> None:
+    error = call(tool, {field: text(entered), "on_error": text(on_error)}).error
+    assert error == f"{field}: the variable 1767225699999.text has no value in this app."
+
+
+@pytest.mark.parametrize(
+    ("tool", "fields", "error"),
+    [
+        ("search_memory", {"query": NOT_RUN}, "query: the variable 1767225699999.text has no value"),
+        ("search_memory", {"query": "{{#sys.query#}}"}, "query: the variable sys.query has no value"),
         (
             "add_memory",
-            "messages",
-            '[{"role": "user", "content": "hi"}]',
-            "messages",
-            [{"role": "user", "content": "hi"}],
-        ),
-        (
-            "add_memory",
-            "messages",
-            [{"role": "user", "content": "hi"}],
-            "messages",
-            [{"role": "user", "content": "hi"}],
-        ),
-        (
-            "add_memory",
-            "user_messages",
-            6,
-            "messages",
-            [{"role": "user", "content": "6"}, {"role": "assistant", "content": "Noted."}],
+            dict.fromkeys(NEEDED["add_memory"], NOT_RUN),
+            "user_messages, ai_messages: at least one",
         ),
     ],
 )
-def test_a_value_of_another_type_is_read_where_its_meaning_is_clear(
-    tool: str,
-    name: str,
-    value: Any,
-    field: str,
-    sent: Any,
-    app_plugin: PluginProcess,
-    cloud: FakeMemos,
+def test_what_was_said_that_names_no_value_is_refused_and_a_chat_goes_on_without_it(
+    tool: str, fields: dict[str, str], error: str, call: Call
 ) -> None:
-    [parameter] = [parameter for parameter in TOOLS[tool] if parameter["name"] == name]
-    caller = Caller(app_plugin, cloud, tool, parameter)
+    given = {name: text(entered) for name, entered in fields.items()}
+    assert call(tool, given).error.startswith(error)
+    continued = call(tool, given | {"on_error": text("continue")})
+    assert continued.error == ""
+    assert continued.variables["error"].startswith(error)
 
-    for way in (caller.by_variable, caller.by_model):
-        outcome = way(value)
-        assert outcome.body is not None, outcome.error
-        assert repr(outcome.body[field]) == repr(sent)
+
+@pytest.mark.parametrize(
+    ("user", "assistant", "stored"),
+    [
+        (NOT_RUN, "Noted.", ["Noted."]),
+        ("I eat no meat.", f"Noted.{NOT_RUN}", ["I eat no meat.", "Noted."]),
+        ("I eat no meat.", "{{#sys.nothing#}}", ["I eat no meat."]),
+        ("See {{#start.value#}} and env.gov.", "null", ["See 6 and env.gov."]),
+    ],
+)
+def test_a_message_is_stored_without_what_names_no_value(
+    user: str, assistant: str, stored: list[str], call: Call
+) -> None:
+    outcome = call("add_memory", {"user_messages": text(user), "ai_messages": text(assistant)}, 6)
+    assert [message["content"] for message in outcome.body["messages"]] == stored
+
+
+def test_a_workflow_that_hands_over_the_conversation_it_has_not_gets_a_fresh_one(call: Call) -> None:
+    outcome = call("add_memory", {"conversation_id": text("{{#sys.conversation_id#}}")})
+    assert re.fullmatch(r"dify-[0-9a-f-]{36}", outcome.body["conversation_id"])

@@ -1,9 +1,11 @@
-"""What the tests of the documents see of a page: headings, tables, links, pictures, code and prose."""
+"""What the tests of the documents see of a page: headings, tables, lists, links, pictures, code and prose."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
@@ -16,8 +18,13 @@ READMES = {
     language: REPOSITORY / ("README.md" if language == "en_US" else f"readme/README_{language}.md")
     for language in LANGUAGES
 }
+REFERENCES = {
+    language: REPOSITORY / f"docs/reference{'' if language == 'en_US' else f'_{language}'}.md"
+    for language in LANGUAGES
+}
 FOR_PEOPLE = [
     *READMES.values(),
+    *REFERENCES.values(),
     *(REPOSITORY / name for name in ("PRIVACY.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
     REPOSITORY / ".github/pull_request_template.md",
 ]
@@ -25,8 +32,7 @@ FOR_PEOPLE = [
 type Row = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     """A heading: its level, 1 to 6, its text, and the anchor that GitHub gives it."""
 
     level: int
@@ -34,8 +40,7 @@ class Heading:
     anchor: str
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table: its rows of cells as they stand in the source, the first being its head."""
 
     section: int
@@ -44,21 +49,33 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """A page; sections are counted from 0, in the order of the headings. Its names are its pieces of code."""
+    """A page; sections are counted from 0, in the order of the headings.
+
+    Items of lists stand as in the source, prose without its marks; names are pieces of code.
+    """
 
     path: Path
     headings: list[Heading] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    items: list[tuple[int, str]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     prose: list[tuple[int, str]] = field(default_factory=list)
 
+    @property
+    def anchors(self) -> list[str]:
+        return [heading.anchor for heading in self.headings]
+
     def table(self, section: int) -> list[Row]:
         """The rows, without the head, of the only table in a section."""
-        [table] = [table for table in self.tables if table.section == section]
-        return table.rows[1:]
+        [rows] = [table.rows for table in self.tables if table.section == section]
+        return rows[1:]
+
+    def items_of(self, section: int) -> list[str]:
+        """The items of all lists in a section."""
+        return [item for within, item in self.items if within == section]
 
 
 @cache
@@ -71,7 +88,8 @@ def read(path: Path) -> Page:
         match token.type:
             case "heading_open":
                 text = _plain(tokens[index + 1])
-                page.headings.append(Heading(int(token.tag[1]), text, _anchor(text)))
+                anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+                page.headings.append(Heading(int(token.tag[1]), text, anchor))
             case "fence":
                 page.code.append(token.content)
             case "table_open":
@@ -80,22 +98,30 @@ def read(path: Path) -> Page:
                 page.tables[-1].rows.append(())
             case "inline":
                 _read_inline(page, tokens[index - 1].type, token, current)
+                if tokens[index - 2].type == "list_item_open":
+                    page.items.append((current, token.content))
     return page
 
 
-def section(anchor: str) -> int:
-    """The number of a section of README, in all languages, by its English anchor."""
-    return [heading.anchor for heading in read(READMES["en_US"]).headings].index(anchor)
+def section(anchor: str, pages: Mapping[str, Path] = READMES) -> int:
+    """The number of a section of a page in all languages, by its English anchor."""
+    return read(pages["en_US"]).anchors.index(anchor)
+
+
+def spans(text: str) -> list[str]:
+    """The pieces of code in a text."""
+    return re.findall(r"`([^`]+)`", text)
 
 
 def _read_inline(page: Page, inside: str, token: Token, current: int) -> None:
     children = token.children or []
+    pictures = [str(child.attrs["src"]) for child in children if child.type == "image"]
+    page.pictures.extend(pictures)
     page.links.extend(unquote(str(child.attrs["href"])) for child in children if child.type == "link_open")
     page.names.extend(child.content for child in children if child.type == "code_inline")
-    page.pictures.extend(str(child.attrs["src"]) for child in children if child.type == "image")
     if inside in {"td_open", "th_open"}:
         page.tables[-1].rows[-1] += (token.content,)
-    elif inside != "heading_open" and not any(child.type == "image" for child in children):
+    elif inside != "heading_open" and not pictures:
         page.prose.append((current, _plain(token)))
 
 
@@ -104,12 +130,3 @@ def _plain(token: Token) -> str:
     return "".join(
         parts[child.type] or child.content for child in token.children or [] if child.type in parts
     )
-
-
-def _anchor(text: str) -> str:
-    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
-
-
-def spans(text: str) -> list[str]:
-    """The pieces of code in a text."""
-    return re.findall(r"`([^`]+)`", text)

@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from memos_client import client
-from memos_client.dialects import dialect_for
-from memos_client.models import CLOUDS, AddRequest, Credentials, SearchRequest
+from memos_client.cloud import CloudDialect
+from memos_client.credentials import CLOUDS, read_credentials
+from memos_client.identity import Caller
+from memos_client.inputs import AddRequest, SearchRequest
+from memos_client.self_hosted import SelfHostedDialect
 from tests.docs.pages import REPOSITORY
 
 PRIVACY = (REPOSITORY / "PRIVACY.md").read_text()
@@ -19,66 +22,67 @@ NAMES = {
     "content": "the text that users and assistant wrote",
     "role": "the role of each writer",
     "chat_time": "a time",
+    **dict.fromkeys(("tool_calls", "tool_call_id"), "tool calls"),
     "query": "**Query**",
     **dict.fromkeys(("user_id", "writable_cube_ids", "readable_cube_ids"), "**User ID**"),
     **dict.fromkeys(("conversation_id", "session_id"), "**Conversation ID**"),
-    "agent_id": "**Agent ID, app ID",
-    "app_id": "**Agent ID, app ID",
-    **dict.fromkeys(("tags", "custom_tags"), "tags"),
-    "info": "metadata** (Info)",
-    "filter": "**Filters**",
-    **dict.fromkeys(("and", "or", "contains"), "a MemOS filter of your own"),
-    **dict.fromkeys(("create_time", "created_at", "gte", "lt"), "dates"),
-    **dict.fromkeys(("knowledgebase_ids", "allow_knowledgebase_ids"), "**Knowledge base IDs**"),
-    **dict.fromkeys(("memory_limit_number", "top_k"), "how many results"),
-    **dict.fromkeys(("preference_limit_number", "pref_top_k"), "how many results"),
-    **dict.fromkeys(("tool_memory_limit_number", "tool_mem_top_k"), "how many results"),
-    **dict.fromkeys(("skill_limit_number", "skill_mem_top_k"), "how many results"),
+    **dict.fromkeys(("tags", "custom_tags"), "**Labels**: tags"),
+    "agent_id": "an agent ID",
+    "app_id": "an app ID",
+    "info": "other labels",
+    "filter": "**Filter**",
+    **dict.fromkeys(("and", "contains", "create_time", "gte", "lt"), "tags, labels and dates"),
+    "custom_extract_prompt": "**Instructions for MemOS**",
+    "knowledgebase_ids": "**Knowledge base IDs**",
+    **dict.fromkeys(("memory_limit_number", "preference_limit_number"), "how many results"),
+    **dict.fromkeys(("tool_memory_limit_number", "skill_limit_number"), "how many results"),
+    **dict.fromkeys(("top_k", "pref_top_k", "tool_mem_top_k", "skill_mem_top_k"), "how many results"),
     **dict.fromkeys(("include_preference", "include_skill", "include_skill_memory"), "of which kind"),
-    **dict.fromkeys(("include_tool_memory", "search_tool_memory"), "of which kind"),
+    **dict.fromkeys(("include_tool_memory", "search_tool_memory", "include_memory_view"), "of which kind"),
     "relativity": "the minimum relevance",
-    "async_mode": "asynchronous or not",
-    "allow_public": "public memory or not",
+    "allow_memory_view": "what to remember",
+    "async_mode": "in the background or not",
     "task_id": "**Task ID**",
     "source": "**Source**",
 }
+# Their values are of the builder's own making.
+OF_THE_BUILDER = {"info", "tool_calls", "custom_extract_prompt"}
 
-SHARED = {"user_id": "u", "conversation_id": "c", "tags": "t", "agent_id": "a", "app_id": "p"}
-SEARCH = SHARED | {
-    "query": "q",
-    "relativity": 0.5,
-    "created_after": "2026-01-01",
-    "created_before": "2026-02-01",
+CALLER = Caller("u", app_id="a", conversation_id="c", api_key="")
+SEARCH = {"query": "q", "relativity": 0.5, "memory_limit_number": 3, "on_error": "continue", "user_id": "u"}
+PLAIN = "food, scene=chat, agent_id=a, app_id=p, created_after=2026-01-01, created_before=2026-02-01"
+MESSAGE = {
+    "role": "tool",
+    "content": "x",
+    "chat_time": "2026-01-31 09:30:00",
+    "tool_calls": [{"of the model's own making": 1}],
+    "tool_call_id": "t",
 }
-ADD = SHARED | {
-    "messages": [{"role": "user", "content": "x", "chat_time": "2026-01-31 09:30:00"}],
-    "info": {"of the user's own making": 1},
-}
-CREDENTIALS = {
-    "cloud": {"memos_url": CLOUDS["memos.memtensor.cn"], "memos_api_key": "Token mpg-test"},
-    "own server": {"memos_url": "http://127.0.0.1:8000"},
-}
-CLOUD_ONLY = {
-    "search": {"knowledgebase_ids": "k"},
-    "add": {"allow_knowledgebase_ids": "k", "allow_public": True},
-}
+LABELS = "food, scene=chat, agent_id=a, app_id=p"
+ADD = {"messages": [MESSAGE], "labels": LABELS, "async_mode": False, "on_error": "continue", "user_id": "u"}
+CLOUD_SEARCH = SEARCH | {"kinds": "all", "filter": PLAIN, "knowledgebase_ids": "k"}
+CLOUD_ADD = ADD | {"kinds": "all", "extract_prompt": "x", "conversation_id": "c"}
+OWN_SEARCH = SEARCH | {"kinds": "all", "filter": '{"and": [{"create_time": {"gte": "2026-01-01"}}]}'}
 
 
 def bodies() -> Iterator[tuple[str, Any]]:
-    """The requests in which every parameter is set, by their name."""
-    for server, credentials in CREDENTIALS.items():
-        dialect = dialect_for(Credentials.parse(credentials))
-        more = CLOUD_ONLY if server == "cloud" else {name: {} for name in CLOUD_ONLY}
-        yield f"{server} search", dialect.search_body(SearchRequest.parse(SEARCH | more["search"]))
-        yield f"{server} add", dialect.add_body(AddRequest.parse(ADD | more["add"]))
+    """The requests in which every parameter is set that the server has, by their name."""
+    cloud = CloudDialect(
+        read_credentials({"memos_url": CLOUDS["memos.memtensor.cn"], "memos_api_key": "Token mpg-test"})
+    )
+    yield "cloud search", cloud.search_body(SearchRequest.parse(CLOUD_SEARCH, CALLER))
+    yield "cloud add", cloud.add_body(AddRequest.parse(CLOUD_ADD, CALLER))
+    own = SelfHostedDialect(read_credentials({"memos_url": "http://127.0.0.1:8000"}))
+    yield "own server search", own.search_body(SearchRequest.parse(OWN_SEARCH, CALLER))
+    yield "own server add", own.add_body(AddRequest.parse(ADD, CALLER))
 
 
 def fields(value: Any) -> Iterator[str]:
-    """Every name in a request; what is in metadata is named by the builder."""
+    """Every name in a request, but for those of the builder's own making: labels among them."""
     if isinstance(value, dict):
         for name, content in value.items():
-            yield name
-            yield from () if name == "info" else fields(content)
+            yield name if name != "scene" else "info"
+            yield from () if name in OF_THE_BUILDER else fields(content)
     elif isinstance(value, list):
         for content in value:
             yield from fields(content)
@@ -95,27 +99,17 @@ def test_each_field_that_is_sent_is_named(name: str) -> None:
 
 
 def test_nothing_is_named_that_is_not_sent() -> None:
-    sent = {field for body in BODIES.values() for field in fields(body)}
-    assert NAMES.keys() - sent <= {"or"}
+    assert {field for body in BODIES.values() for field in fields(body)} == NAMES.keys()
 
 
 def test_every_parameter_was_set() -> None:
     every = set(AddRequest.model_fields) | set(SearchRequest.model_fields)
-    kept_here = {"max_context_chars", "json_output"}
-    instead_of_others = {"filter", "user_messages", "ai_messages"}
-    switches = {name for name in every if name.startswith("include_") or name.endswith("_limit_number")}
-    given = {*SEARCH, *ADD, *CLOUD_ONLY["search"], *CLOUD_ONLY["add"], "async_mode"}
-    assert every == given | switches | kept_here | instead_of_others
+    assert every == {*CLOUD_SEARCH, *CLOUD_ADD, "user_messages", "ai_messages"}
 
 
-def test_the_headers_and_the_probe_are_named() -> None:
-    assert "`Authorization`" in PRIVACY
-    assert f"`{client._HEADERS['User-Agent']}`" in PRIVACY
-    assert f"`{client._PROBE_USER}`" in PRIVACY
-
-
-def test_it_names_every_host_and_the_contact() -> None:
+def test_the_headers_the_probe_every_host_and_the_contact_are_named() -> None:
     manifest = yaml.safe_load((REPOSITORY / "manifest.yaml").read_text())
-    for host in (*CLOUDS, *manifest["network"]["domains"]):
-        assert f"`{host}`" in PRIVACY
+    named = ("Authorization", client._HEADERS["User-Agent"], client._PROBE_USER, *CLOUDS)
+    for name in (*named, *manifest["network"]["domains"]):
+        assert f"`{name}`" in PRIVACY
     assert manifest["contact"] in PRIVACY

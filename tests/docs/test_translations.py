@@ -1,94 +1,101 @@
-"""README says the same in all its languages: sections, tables, code, links and pictures."""
+"""README and the reference say the same in all languages: sections, tables, lists, code and links."""
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.docs.pages import READMES, Page, read, spans
+from tests.docs.pages import READMES, REFERENCES, REPOSITORY, Page, read, spans
 
-ENGLISH = read(READMES["en_US"])
-
-
-@pytest.fixture(params=[language for language in READMES if language != "en_US"])
-def page(request: pytest.FixtureRequest) -> Page:
-    return read(READMES[request.param])
+ON_GITHUB = "https://github.com/whipser030/dify-plugin-memos/blob/main/"
 
 
-def targets(page: Page) -> list[str]:
-    """Where the links of a page lead, whatever its folder and language."""
-    anchors = [f"#{heading.anchor}" for heading in page.headings]
-    found = [
-        f"section {anchors.index(link)}" if link in anchors else _file(page, link)
-        for link in page.links
-        if not _is_readme(page, link)
-    ]
-    return sorted(found)
+class Translation(NamedTuple):
+    """A page, the same in English, and the language that it is translated into."""
+
+    page: Page
+    english: Page
+    language: str
 
 
-def _file(page: Page, link: str) -> str:
-    return link if ":" in link else str((page.path.parent / link).resolve())
+CASES = [(pages, language) for pages in (READMES, REFERENCES) for language in pages if language != "en_US"]
 
 
-def _is_readme(page: Page, link: str) -> bool:
-    return Path(_file(page, link)) in READMES.values()
+@pytest.fixture(params=CASES, ids=[pages[language].stem for pages, language in CASES])
+def case(request: pytest.FixtureRequest) -> Translation:
+    pages, language = request.param
+    return Translation(read(pages[language]), read(pages["en_US"]), language)
 
 
-def test_it_has_the_same_sections(page: Page) -> None:
-    assert [heading.level for heading in page.headings] == [heading.level for heading in ENGLISH.headings]
+def file(page: Page, link: str) -> Path | None:
+    """The file of this repository that a link leads to."""
+    if link.startswith(ON_GITHUB):
+        return REPOSITORY / link.removeprefix(ON_GITHUB)
+    return None if ":" in link else (page.path.parent / link).resolve()
 
 
-def test_its_headings_are_translated(page: Page) -> None:
-    alike = {heading.text for heading in page.headings} & {heading.text for heading in ENGLISH.headings}
+def targets(page: Page, language: str) -> list[str]:
+    """Where the links of a page lead, without those to the same page in other languages."""
+    others = {*READMES.values()} if page.path in READMES.values() else {*REFERENCES.values()}
+    english = {pages[language]: pages["en_US"] for pages in (READMES, REFERENCES)}
+    files = {link: file(page, link) for link in page.links}
+    return sorted(
+        str(english.get(path, path) if path else link) for link, path in files.items() if path not in others
+    )
+
+
+def test_it_has_the_same_sections(case: Translation) -> None:
+    assert [one.level for one in case.page.headings] == [one.level for one in case.english.headings]
+
+
+def test_its_headings_are_translated(case: Translation) -> None:
+    alike = {one.text for one in case.page.headings} & {one.text for one in case.english.headings}
     assert alike <= {"MemOS for Dify", "Chatflow"}
 
 
-def test_its_tables_have_the_same_rows(page: Page) -> None:
-    assert [(table.section, list(map(len, table.rows))) for table in page.tables] == [
-        (table.section, list(map(len, table.rows))) for table in ENGLISH.tables
-    ]
+def test_its_tables_have_the_same_rows_and_name_the_same_things(case: Translation) -> None:
+    def names(page: Page) -> list[list[list[list[str]]]]:
+        return [[[sorted(spans(cell)) for cell in row] for row in table.rows] for table in page.tables]
+
+    assert names(case.page) == names(case.english)
+    assert [table.section for table in case.page.tables] == [table.section for table in case.english.tables]
 
 
-def test_its_tables_name_the_same_things(page: Page) -> None:
-    for ours, theirs in zip(page.tables, ENGLISH.tables, strict=True):
-        for our_row, their_row in zip(ours.rows, theirs.rows, strict=True):
-            assert [spans(cell) for cell in our_row] == [spans(cell) for cell in their_row]
+def test_its_lists_have_the_same_items_and_name_the_same_things(case: Translation) -> None:
+    def names(page: Page) -> list[tuple[int, list[str]]]:
+        return [(section, sorted(spans(item))) for section, item in page.items]
+
+    assert names(case.page) == names(case.english)
+    assert sorted(case.page.names) == sorted(case.english.names)
 
 
-def test_it_names_the_same_things(page: Page) -> None:
-    assert sorted(page.names) == sorted(ENGLISH.names)
+def test_its_paragraphs_are_as_many(case: Translation) -> None:
+    assert [section for section, _ in case.page.prose] == [section for section, _ in case.english.prose]
 
 
-def test_its_code_is_the_same_but_for_comments(page: Page) -> None:
-    def commands(page: Page) -> list[str]:
-        return [re.sub(r" *# .*", "", code) for code in page.code]
-
-    assert commands(page) == commands(ENGLISH)
+def test_its_code_is_the_same(case: Translation) -> None:
+    assert case.page.code == case.english.code
 
 
-def test_its_links_lead_to_the_same_places(page: Page) -> None:
-    assert targets(page) == targets(ENGLISH)
+def test_its_links_lead_to_the_same_places(case: Translation) -> None:
+    assert targets(case.page, case.language) == targets(case.english, "en_US")
 
 
-def test_each_page_links_to_the_other_languages() -> None:
-    for path in READMES.values():
-        page = read(path)
-        found = {Path(_file(page, link)) for link in page.links if _is_readme(page, link)}
-        assert found == set(READMES.values()) - {path}
+@pytest.mark.parametrize("pages", [READMES, REFERENCES], ids=["README", "reference"])
+def test_each_page_links_to_the_other_languages(pages: Mapping[str, Path]) -> None:
+    for path in pages.values():
+        found = {file(read(path), link) for link in read(path).links}
+        assert found & set(pages.values()) == set(pages.values()) - {path}
 
 
-def test_its_pictures_are_the_same_in_its_language(page: Page) -> None:
-    language = page.path.stem.removeprefix("README_")
-    assert [picture.replace(f"_{language}.svg", ".svg") for picture in page.pictures] == ENGLISH.pictures
-    assert sum(picture.endswith(f"_{language}.svg") for picture in page.pictures) == len(page.pictures) - 1
+def test_its_pictures_are_the_same_in_its_language(case: Translation) -> None:
+    ending = f"_{case.language}.svg"
+    assert [picture.replace(ending, ".svg") for picture in case.page.pictures] == case.english.pictures
 
 
-def test_its_emphasis_is_closed(page: Page) -> None:
+def test_its_emphasis_is_closed(case: Translation) -> None:
     """In Chinese and Japanese, "**" after a mark of punctuation and before a letter is shown as it is."""
-    assert [text for _, text in page.prose if "**" in text] == []
-    assert "**" not in "".join(cell for table in page.tables for row in table.rows for cell in row)
-
-
-def test_its_paragraphs_are_not_broken_where_a_break_would_show(page: Page) -> None:
-    text = re.sub(r"(?s)```.*?```", "", page.path.read_text())
-    assert re.findall(r".*[\u3000-\u9fff\uff00-\uffef]\n *[^\n#|!`*\d\s-].*", text) == []
+    shown = [text for _, text in case.page.prose]
+    cells = [cell for table in case.page.tables for row in table.rows for cell in row]
+    assert [text for text in (*shown, *cells) if "**" in text] == []

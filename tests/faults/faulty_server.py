@@ -7,7 +7,7 @@ import ssl
 import struct
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
@@ -16,11 +16,8 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from types import TracebackType
 from typing import Any, Self
 
-MOST_POURED = 64 * 1024 * 1024
-"""Bytes after which an endless reply ends, so that a client that reads them all does no harm."""
-
 PIECE = 64 * 1024
-"""Bytes of a request that are read in one go."""
+"""Bytes that are received in one go."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,8 @@ class Wire:
         self.number = number
         self.port: int = connection.getsockname()[1]
 
-    def request(self, pause: float = 0) -> Arrival:
-        """Read a whole request, its body with a pause before every 64 KiB, and count it."""
+    def request(self) -> Arrival:
+        """Read a whole request, and count it."""
         line = self._reader.readline()
         head = b""
         while not head.endswith(b"\r\n\r\n"):
@@ -58,12 +55,9 @@ class Wire:
             head += more
         headers = BytesParser().parsebytes(head, headersonly=True)
         length = int(headers.get("Content-Length", 0))
-        body = b""
-        while len(body) < length:
-            self.wait(pause)
-            if not (more := self._reader.read(min(PIECE, length - len(body)))):
-                raise ConnectionError
-            body += more
+        body = self._reader.read(length)
+        if len(body) < length:
+            raise ConnectionError
         arrival = Arrival(line.split()[1].decode(), headers, body, self.number)
         self._server.arrivals.append(arrival)
         return arrival
@@ -84,16 +78,12 @@ class Wire:
             self.wait(pause)
             self._connection.sendall(piece)
 
-    def pour(self, pieces: Iterable[bytes]) -> None:
-        """Send as much of an endless reply as the client takes, MOST_POURED bytes at most."""
-        poured = 0
-        for piece in pieces:
+    def pour(self, piece: bytes, most: int) -> None:
+        """Send this again and again, until the client takes no more or has `most` bytes."""
+        for poured in range(0, most, len(piece)):
             # Counted before it is sent: the call may end as soon as the client has it.
-            poured += len(piece)
-            self._server.poured = max(self._server.poured, poured)
+            self._server.poured = max(self._server.poured, poured + len(piece))
             self.send(piece)
-            if poured > MOST_POURED:
-                break
 
     def wait(self, seconds: float) -> None:
         """Do nothing for so long."""
@@ -111,14 +101,21 @@ class Wire:
         self._connection.close()
         raise ConnectionError
 
-    def greeting(self, tls: ssl.SSLContext) -> bytes:
-        """Wait for the client's part of a TLS handshake, and return the server's."""
-        received, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = tls.wrap_bio(received, answer, server_side=True)
-        received.write(self._connection.recv(PIECE))
-        with contextlib.suppress(ssl.SSLWantReadError):
-            session.do_handshake()
-        return answer.read()
+    def tunnel(self, address: tuple[str, int]) -> None:
+        """Carry bytes to a server and back until either side ends."""
+
+        def carry(source: socket.socket, target: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := source.recv(PIECE):
+                    target.sendall(data)
+                target.shutdown(socket.SHUT_WR)
+
+        with socket.create_connection(address) as server:
+            back = threading.Thread(target=carry, args=[server, self._connection])
+            back.start()
+            carry(self._connection, server)
+            back.join()
+        self.close()
 
 
 type Play = Callable[[Wire], None]

@@ -1,36 +1,16 @@
 """The key shows nowhere, not even where a server shows it; and what can't be a key or a URL is refused."""
 
-import base64
 import json
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from sandbox.plugin_process import CredentialsRefused, Invocation, PluginProcess
 from tests.faults.conftest import API_ROOTS, CALLS, CANARY, TOOLS, Outcomes, call, credentials, traces
 from tests.faults.faulty_server import FaultyServer, Play, Wire, head, healthy, http
-from tests.faults.wire_faults import CHUNKED, REPLY
+from tests.faults.wire_faults import CHUNKED, INPUT, REPLY
 
 type Echo = Callable[[str], bytes]
-
-INPUT = "MemosInputError"
-WAYS_TO_WRITE: dict[str, Callable[[str], str]] = {
-    "as it is": str,
-    "for a URL": quote,
-    "for a form": lambda key: quote(key, safe=""),
-    "in base64": lambda key: base64.b64encode(key.encode()).decode(),
-    "in base64 amid a header": lambda key: base64.b64encode(f"Token {key}\r\n".encode()).decode(),
-    "in base64 for a URL": lambda key: base64.urlsafe_b64encode(f" {key}?".encode()).decode(),
-}
-
-
-@pytest.mark.parametrize("way", WAYS_TO_WRITE)
-def test_search_for_traces_finds_them(way: str) -> None:
-    written = f"Traceback: {WAYS_TO_WRITE[way](CANARY)}!".encode()
-    assert [form for form in traces(CANARY) if form in written]
-    assert not [form for form in traces("mpg-another/+==") if form in written]
 
 
 def test_nothing_that_the_plugin_wrote_shows_the_key(plugin: PluginProcess, outcomes: Outcomes) -> None:
@@ -91,37 +71,7 @@ def test_key_that_the_server_shows_is_not_passed_on(
         done = call(plugin, tool, api, server.url)
     assert server.arrivals[0].headers["Authorization"] == f"Token {CANARY}"
     assert done.error
-    assert not _shown(done, CANARY)
-
-
-@pytest.mark.parametrize("way", WAYS_TO_WRITE)
-@pytest.mark.parametrize("api", API_ROOTS)
-def test_key_that_the_server_shows_otherwise_is_not_passed_on(
-    plugin: PluginProcess, api: str, way: str
-) -> None:
-    secret = "mpg-otherwise-77/9b+e=="
-    play = _echo(lambda _: _refusal(f"Invalid: {WAYS_TO_WRITE[way](secret)}"))
-    with FaultyServer(play) as server:
-        done = plugin.invoke(
-            "search_memory", TOOLS["search_memory"], credentials(server.url, api, secret), user_id="user-1"
-        )
-    assert done.error
-    assert not _shown(done, secret)
-
-
-@pytest.mark.parametrize("key", ["Token opening-31f7 closing-31f7", "Bearer opening-31f7 closing-31f7"])
-def test_no_part_of_a_key_with_a_space_is_passed_on(plugin: PluginProcess, key: str) -> None:
-    known = {"memos_api_key": key}
-    with FaultyServer(_echo(lambda sent: _refusal(f"Invalid: {sent}"))) as server:
-        done = plugin.invoke(
-            "search_memory",
-            TOOLS["search_memory"],
-            credentials(server.url, "self-hosted") | known,
-            user_id="user-1",
-        )
-    assert done.error
-    assert not _shown(done, "opening-31f7")
-    assert not _shown(done, "closing-31f7")
+    assert not [form for form in traces(CANARY) if form in _written(done)]
 
 
 @pytest.mark.parametrize("place", ["message", "redirect", "line that is no header"])
@@ -130,7 +80,7 @@ def test_validation_does_not_pass_the_key_on(plugin: PluginProcess, api: str, pl
     with FaultyServer(_echo(ECHOES[place])) as server, pytest.raises(CredentialsRefused) as refused:
         plugin.validate(credentials(server.url, api))
     error = refused.value.error
-    assert not [form for form in traces(CANARY) if form in _bytes([error.message, dict(error.args)])]
+    assert not [form for form in traces(CANARY) if form in f"{error.message} {error.args}".encode()]
 
 
 def _echo(write: Echo) -> Play:
@@ -141,86 +91,59 @@ def _echo(write: Echo) -> Play:
     return play
 
 
-def _shown(done: Invocation, secret: str) -> list[bytes]:
+def _written(done: Invocation) -> bytes:
     error = [done.error.message, dict(done.error.args)] if done.error else []
-    written = _bytes([done.messages, error])
-    return [form for form in traces(secret) if form in written]
-
-
-def _bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    return json.dumps([done.messages, error], ensure_ascii=False).encode()
 
 
 MARK = "never-show-me-4d"
-BAD_KEYS = {
-    "NUL": f"Token mpg-{MARK}\0x",
-    "CR LF and a header": f"Token mpg-{MARK}\r\nX-Injected: yes",
-    "LF": f"mpg-{MARK}\nx",
-    "tab": f"mpg-{MARK}\tx",
-    "DEL": f"mpg-{MARK}\x7fx",
-    "escape": f"mpg-{MARK}\x1b[31m",
-    "C1 control character": f"mpg-{MARK}\x85x",
-    "umlaut": f"mpg-{MARK}ä",
-    "Chinese": f"Token mpg-{MARK}密钥",
-    "invisible": f"mpg-{MARK}\u200b",
-    "1 MB": f"mpg-{MARK}" + "x" * 1_000_000,
-}
-BAD_URLS = {
-    "CR LF and a header": "{url}\r\nX-Injected: yes/" + MARK,
-    "LF in the path": "{url}/\n" + MARK,
-    "tab in the host": "http://127.0\t.0.1/" + MARK,
-    "NUL": "{url}/\0" + MARK,
-    "DEL": "{url}/\x7f" + MARK,
-    "space": "{url}/ /" + MARK,
-    "umlaut": "{url}/ä/" + MARK,
-    "umlaut in the host": f"http://mémos.invalid/{MARK}",
-    "1 MB": "{url}/" + MARK + "x" * 1_000_000,
-    "1 MB of host": f"http://{MARK}{'x' * 1_000_000}/",
-    "user and password": f"http://user:{MARK}@127.0.0.1",
-    "key in the query": "{url}/?key=" + MARK,
-    "fragment": "{url}/#" + MARK,
-    "no scheme": f"127.0.0.1/{MARK}",
-    "another scheme": f"file:///etc/{MARK}",
-    "no host": f"http:///{MARK}",
-    "half an address": f"http://[::1/{MARK}",
-    "port too large": f"http://127.0.0.1:99999/{MARK}",
-    "port that is none": f"http://127.0.0.1:{MARK}/",
+NONE = {
+    "memos_api_key": {
+        "NUL": f"Token mpg-{MARK}\0x",
+        "CR LF and a header": f"Token mpg-{MARK}\r\nX-Injected: yes",
+        "escape": f"mpg-{MARK}\x1b[31m",
+        "Chinese": f"Token mpg-{MARK}密钥",
+        "1 MB": f"mpg-{MARK}" + "x" * 1_000_000,
+    },
+    "memos_url": {
+        "CR LF and a header": "{url}\r\nX-Injected: yes/" + MARK,
+        "NUL": "{url}/\0" + MARK,
+        "1 MB": "{url}/" + MARK + "x" * 1_000_000,
+        "1 MB of host": f"http://{MARK}{'x' * 1_000_000}/",
+        "user and password": f"http://user:{MARK}@127.0.0.1",
+        "key in the query": "{url}/?key=" + MARK,
+        "another scheme": f"file:///etc/{MARK}",
+        "half an address": f"http://[::1/{MARK}",
+        "port that is none": f"http://127.0.0.1:{MARK}/",
+    },
 }
 
 
-@pytest.mark.parametrize("key", BAD_KEYS.values(), ids=BAD_KEYS.keys())
 @pytest.mark.parametrize("api", API_ROOTS)
-def test_key_that_can_be_none_is_refused(plugin: PluginProcess, api: str, key: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=f"{name}-{what}")
+        for name, values in NONE.items()
+        for what, value in values.items()
+    ],
+)
+def test_what_can_be_no_key_or_url_is_refused_unseen(
+    plugin: PluginProcess, api: str, name: str, value: str
+) -> None:
     with FaultyServer(healthy) as server:
-        known = credentials(server.url, api) | {"memos_api_key": key}
-        _check_refusals(plugin, known, "memos_api_key: ")
+        known = credentials(server.url, api) | {name: value.replace("{url}", server.url)}
+        errors = [plugin.invoke(tool, TOOLS[tool], known, user_id="user-1").error for tool in TOOLS]
+        with pytest.raises(CredentialsRefused) as refused:
+            plugin.validate(known)
     assert server.connections == 0
-
-
-@pytest.mark.parametrize("url", BAD_URLS.values(), ids=BAD_URLS.keys())
-@pytest.mark.parametrize("api", API_ROOTS)
-def test_url_that_can_be_none_is_refused(plugin: PluginProcess, api: str, url: str) -> None:
-    with FaultyServer(healthy) as server:
-        known = credentials(server.url, api)
-        known["memos_url"] = url.replace("{url}", known["memos_url"])
-        _check_refusals(plugin, known, "memos_url: ")
-    assert server.connections == 0
-
-
-def _check_refusals(plugin: PluginProcess, known: dict[str, str], start: str) -> None:
-    refusals = []
-    for tool, parameters in TOOLS.items():
-        done = plugin.invoke(tool, parameters, known, user_id="user-1")
-        assert done.error
-        assert done.error.error_type == INPUT
-        refusals.append(done.error)
-    with pytest.raises(CredentialsRefused) as refused:
-        plugin.validate(known)
-    for error in [*refusals, refused.value.error]:
-        assert error.message.startswith(start)
+    assert [error.error_type for error in errors if error] == [INPUT, INPUT]
+    for error in [*errors, refused.value.error]:
+        assert error
+        assert error.message == refused.value.error.message
+        assert error.message.startswith(f"{name}: ")
         assert len(error.message) < 300
-        assert MARK.encode() not in _bytes([error.message, dict(error.args)])
-    assert len({error.message for error in [*refusals, refused.value.error]}) == 1
+        assert MARK not in f"{error.message} {error.args}"
 
 
 @pytest.mark.parametrize("tool", TOOLS)

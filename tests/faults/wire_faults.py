@@ -1,7 +1,6 @@
 """What can go wrong between the plugin and a MemOS server, and what must come of it."""
 
 import gzip
-import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,62 +8,27 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+from memos_client.transport import LARGEST_REPLY, Limits
 from tests.faults.faulty_server import Play, Wire, good_reply, head, http
 
-# The time limits with which the plugin runs here, in seconds: the proportions are those of the real ones.
-CONNECT_SECONDS = 0.7
-SEARCH = ADD = {"silence": 1.0, "ceiling": 2.5}
-SYNCHRONOUS_ADD = {"silence": 1.5, "ceiling": 6.0}
-PROBE = {"silence": 1.5, "ceiling": 1.5, "tries": 1}
+CONNECT = 0.7
+LIMITS = {
+    "SEARCH": Limits(2.5, CONNECT),
+    "ADD": Limits(2.5, CONNECT),
+    "SYNCHRONOUS_ADD": Limits(5, CONNECT),
+    "CONTINUE": Limits(1.5, CONNECT),
+    "PROBE": Limits(1.5, CONNECT, tries=1),
+}
+"""The time limits of `memos_client.client` with which the plugin runs here."""
 
 DRIP = 0.3
-"""Seconds between the bytes of a slow reply: never a silence, and never the end before the ceiling."""
+"""Seconds between the bytes of a slow reply."""
 
-LARGEST_REPLY = 4 * 1024 * 1024
+ELSEWHERE = "redirects to http://{localhost}"
+"""Where a redirect points to: the server by another name."""
+
 STORED = " The messages may have been stored all the same."
-"""What an error of an add says besides, when the request may have arrived."""
-
-DONE = ""
-"""The kind of a fault that is none for the caller."""
-
-DROPPED = "connection dropped"
-SILENT = "silent for 1 s"
-LATE = "not complete within 2.5 s"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that goes wrong.
-
-    Args:
-        name: what a report calls it.
-        play: what the server does; where no server answers, the way in which it does not: "refuses",
-            "is unknown", "is looked up in vain", "accepts nothing".
-        kind: the class of the error that must come of it, or DONE; several where all of them are right.
-        fact: what its message must say: all of it behind "MemOS at <host> " or, for a MemosConnectionError,
-            the reason in parentheses; "" where any words will do.
-        tries: how often a search must be sent; None where once and twice are both right.
-        sent: whether the request may have reached MemOS, so that an add must not be sent again.
-        certificate: which of the fixture `certificates` the server speaks TLS with.
-        scheme: what the URL says, where it does not fit what the server speaks.
-        greedy: the server sends without a pause, to keep the plugin from doing anything else.
-    """
-
-    name: str
-    play: Play | str
-    kind: str | tuple[str, ...]
-    fact: str = ""
-    tries: int | None = 1
-    sent: bool = True
-    certificate: str = ""
-    scheme: str = ""
-    greedy: bool = False
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The classes of error that are right."""
-        return (self.kind,) if isinstance(self.kind, str) else self.kind
-
+"""What an error of an add says besides, when they may."""
 
 NO_ANSWER = "MemosConnectionError"
 REPLY = "MemosReplyError"
@@ -73,10 +37,51 @@ KEY = "MemosAuthenticationError"
 QUOTA = "MemosQuotaError"
 SERVER = "MemosServerError"
 
+DROPPED = "connection dropped"
+SILENT = "silent for 2.5 s"
+LATE = "not complete within 2.5 s"
 
-def not_understood(what: str) -> str:
-    """The fact of a reply that does not fit."""
-    return f"sent a reply that is not understood ({what})"
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Args:
+        name: What a report calls it.
+        play: What the server does; where no server answers, the way in which it does not: "refuses",
+            "is unknown", "is looked up in vain", "accepts nothing".
+        kind: The class of the error that must come of it; "" for none.
+        fact: What its message must say: all of it behind "MemOS at <host> " or, for a MemosConnectionError,
+            the reason in parentheses; "" where any words will do.
+        tries: How often a search must be sent.
+        sent: Whether the request may have reached MemOS, so that an add must not be sent again.
+        accepted: Whether an asynchronous add takes it for a yes.
+        certificate: Which of the fixture `certificates` the server speaks TLS with.
+        scheme: What the URL says, where it does not fit what the server speaks.
+        greedy: The server sends without a pause, to keep the plugin from doing anything else.
+    """
+
+    name: str
+    play: Play | str
+    kind: str = ""
+    fact: str = ""
+    tries: int = 1
+    sent: bool = True
+    accepted: bool = False
+    certificate: str = ""
+    scheme: str = ""
+    greedy: bool = False
+
+
+def unanswered(name: str, play: Play | str, why: str = "", tries: int = 1, **others: Any) -> Fault:
+    """No answer, and why the message says that none came."""
+    return Fault(name, play, NO_ANSWER, why, tries, **others)
+
+
+def misfit(name: str, play: Play, what: str = "", tries: int = 1, **others: Any) -> Fault:
+    """A reply that is not understood, and what the message says of it."""
+    fact = f"sent a reply that is not understood ({what})" if what else ""
+    return Fault(name, play, REPLY, fact, tries, **others)
 
 
 # Plays. Each reads a request and answers it, or does not.
@@ -112,19 +117,48 @@ def goes_on(_: Wire) -> None:
     """Keep the connection alive for another request."""
 
 
+def hangs_up(end: Callable[[Wire], None]) -> Play:
+    """End the connection at the first byte of a request."""
+
+    def play(wire: Wire) -> None:
+        wire.byte()
+        end(wire)
+
+    return play
+
+
+def refuses_tls(wire: Wire) -> None:
+    """Take a TLS handshake for a bad request."""
+    wire.byte()
+    wire.send(http(HTML, 400))
+    wire.close()
+
+
+def shakes_hands_slowly(wire: Wire) -> None:
+    """Answer a TLS handshake with a record of 16 KiB, byte by byte."""
+    wire.byte()
+    wire.send(b"\x16\x03\x03\x40\0", *[b"\0"] * 99, pause=DRIP)
+
+
+def resets_at_once(wire: Wire) -> None:
+    """End the connection with an RST while a request comes in."""
+    wire.wait(0.1)
+    wire.reset()
+
+
 def drips(start: bytes, byte_by_byte: bytes) -> Play:
     """Answer with `start`, and the rest so slowly that it does not end in time."""
-    assert len(byte_by_byte) * DRIP > 2 * SYNCHRONOUS_ADD["ceiling"]
+    assert len(byte_by_byte) * DRIP > 2 * LIMITS["SYNCHRONOUS_ADD"].total
     return sends(start, *(bytes([byte]) for byte in byte_by_byte), pause=DRIP)
 
 
-def pours(start: bytes, piece: bytes) -> Play:
-    """Answer with `start`, and then with `piece` again and again."""
+def pours(start: bytes, piece: bytes, most: int = 64 * LARGEST_REPLY) -> Play:
+    """Answer with `start`, and then with `piece` again and again: `most` bytes, if the client takes them."""
 
     def play(wire: Wire) -> None:
         wire.request()
         wire.send(start)
-        wire.pour(itertools.repeat(piece))
+        wire.pour(piece, most)
 
     return play
 
@@ -155,31 +189,34 @@ def announces(status: int, pause: float = 0) -> Play:
     return play
 
 
-def switches_protocol(wire: Wire) -> None:
-    """Answer with 101, which nobody asked for, and go on in a protocol of its own."""
-    wire.request()
-    wire.send(head(101, {"Connection": "Upgrade", "Upgrade": "memos"}))
-    wire.send(b"\x81\x05hello\r\n", pause=0.3)
-
-
 def redirects(status: int) -> Play:
     """Send the client to another host, which is this server by another name: it counts who follows."""
 
     def play(wire: Wire) -> None:
         wire.request()
-        wire.send(http(b"", status, {"Location": f"http://localhost:{wire.port}/elsewhere"}))
+        wire.send(http(b"", status, {"Location": f"http://localhost:{wire.port}/elsewhere?x=1"}))
 
     return play
 
 
-def padded(length: int) -> Callable[[bytes], bytes]:
+def filled(length: int) -> Callable[[bytes], bytes]:
     """Fill a JSON text up with spaces."""
     return lambda text: text.ljust(length)
 
 
-def with_field(field: bytes) -> Callable[[bytes], bytes]:
-    """Put a field in front of those of a JSON object."""
-    return lambda text: b"{" + field + b", " + text[1:]
+def packed(length: int) -> Callable[[bytes], bytes]:
+    """Fill a JSON text up with spaces, and compress it."""
+    return lambda text: gzip.compress(text.ljust(length))
+
+
+def field(text: bytes) -> Play:
+    """Answer as MemOS would, with a field in front of those of the JSON object."""
+    return changes(lambda reply: b"{" + text + b", " + reply[1:])
+
+
+def sized(length: int | str) -> bytes:
+    """Write the start of a reply of this length."""
+    return head(headers={"Content-Length": length})
 
 
 def in_hours(hours: float) -> str:
@@ -187,11 +224,16 @@ def in_hours(hours: float) -> str:
     return format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
 
 
+GZIP = {"Content-Encoding": "gzip"}
+GZIP_TWICE = {"Content-Encoding": "gzip, gzip"}
 CHUNKED = head(headers={"Transfer-Encoding": "chunked"})
-GZIPPED = head(headers={"Content-Encoding": "gzip"})
+GZIPPED = head(headers=GZIP)
 UNSIZED = head(headers={"Content-Type": "application/json"})
+SIZED = sized(99)
+TOO_SHORT = {"Content-Length": 20}
 HTML = b"<!DOCTYPE html><html><body>Sign in</body></html>"
-BOMB = gzip.compress(b" " * 16 * LARGEST_REPLY)
+BOMB = gzip.compress(b" " * 64 * LARGEST_REPLY)
+WORDS = "Words of the server"
 DETAIL = {
     "code": 422,
     "message": "Parameter validation error",
@@ -202,328 +244,192 @@ DETAIL = {
     "data": None,
 }
 
+NOT_IN_TIME = f"no connection within {CONNECT} s"
 _NO_CONNECTION = (
-    Fault("connection refused", "refuses", NO_ANSWER, "connection refused", 3, sent=False),
-    Fault("host name unknown", "is unknown", NO_ANSWER, "host name not found", 3, sent=False),
-    Fault("silent name server", "is looked up in vain", NO_ANSWER, "no connection within 0.7 s", sent=False),
-    Fault("connect timeout", "accepts nothing", NO_ANSWER, "no connection within 0.7 s", sent=False),
-)
-_TLS = (
-    Fault(
-        "TLS certificate of an unknown authority",
-        says(),
-        NO_ANSWER,
-        "TLS certificate not trusted",
-        sent=False,
-        certificate="untrusted",
+    unanswered("connection refused", "refuses", "connection refused", 3, sent=False),
+    unanswered("host name unknown", "is unknown", "host name not found", 3, sent=False),
+    unanswered("silent name server", "is looked up in vain", NOT_IN_TIME, sent=False),
+    unanswered("connect timeout", "accepts nothing", NOT_IN_TIME, sent=False),
+    *(
+        unanswered(f"TLS certificate {name}", says(), f"TLS certificate {why}", sent=False, certificate=which)
+        for name, why, which in (
+            ("of an unknown authority", "not trusted", "untrusted"),
+            ("expired", "expired", "expired"),
+            ("of another host", "for another host", "other host"),
+        )
     ),
-    Fault(
-        "TLS certificate expired",
-        says(),
-        NO_ANSWER,
-        "TLS certificate expired",
-        sent=False,
-        certificate="expired",
-    ),
-    Fault(
-        "TLS certificate of another host",
-        says(),
-        NO_ANSWER,
-        "TLS certificate for another host",
-        sent=False,
-        certificate="other host",
-    ),
-    Fault(
-        "https to a server that speaks http",
-        lambda wire: (wire.byte(), wire.send(http(HTML, 400)), wire.close()),
-        NO_ANSWER,
-        "TLS failed",
-        sent=False,
-        scheme="https",
-    ),
-    Fault("TLS handshake closed", Wire.close, NO_ANSWER, "", None, sent=False, scheme="https"),
-    Fault(
-        "TLS handshake reset",
-        lambda wire: (wire.byte(), wire.reset()),
-        NO_ANSWER,
-        "no connection",
-        3,
-        sent=False,
-        scheme="https",
-    ),
-    Fault(
-        "TLS handshake never answered",
-        waits,
-        NO_ANSWER,
-        "no connection within 0.7 s",
-        sent=False,
-        scheme="https",
-    ),
-    Fault("TLS handshake byte by byte", "shakes hands slowly", NO_ANSWER, sent=False, scheme="https"),
-    Fault("byte by byte over TLS", drips(UNSIZED, b" " * 99), NO_ANSWER, LATE, certificate="good"),
-    Fault("reset over TLS", sends(then=Wire.reset), NO_ANSWER, DROPPED, 2, certificate="good"),
-    Fault("closed over TLS", sends(), NO_ANSWER, DROPPED, 2, certificate="good"),
-    Fault(
-        "closed mid-reply over TLS",
-        sends(head(headers={"Content-Length": 99}), b"{"),
-        REPLY,
-        not_understood("cut off"),
-        2,
-        certificate="good",
+    *(
+        unanswered(name, play, why, tries, sent=False, scheme="https")
+        for name, play, why, tries in (
+            ("https to a server that speaks http", refuses_tls, "TLS failed", 1),
+            ("TLS handshake closed", Wire.close, "no connection", 3),
+            ("TLS handshake reset", hangs_up(Wire.reset), "no connection", 3),
+            ("TLS handshake never answered", waits, NOT_IN_TIME, 1),
+            ("TLS handshake byte by byte", shakes_hands_slowly, NOT_IN_TIME, 1),
+        )
     ),
 )
 _ENDS = (
-    Fault(
-        "reset before the request was read",
-        lambda wire: (wire.wait(0.1), wire.reset()),
-        NO_ANSWER,
-        DROPPED,
-        2,
-    ),
-    Fault("reset amid the request", lambda wire: (wire.byte(), wire.reset()), NO_ANSWER, DROPPED, 2),
-    Fault("reset after the request was read", sends(then=Wire.reset), NO_ANSWER, DROPPED, 2),
-    Fault("closed after the request was read", sends(), NO_ANSWER, DROPPED, 2),
-    Fault("closed amid the headers", sends(b"HTTP/1.1 200 OK\r\nContent-Ty"), REPLY, "", None),
-    Fault(
-        "closed mid-reply",
-        sends(head(headers={"Content-Length": 99}), b'{"code": 0'),
-        REPLY,
-        not_understood("cut off"),
-        2,
-    ),
-    Fault("closed amid a chunk", sends(CHUNKED, b'ff\r\n{"code": 0'), REPLY, not_understood("cut off"), 2),
-    Fault(
-        "closed between two chunks",
-        sends(CHUNKED, b'a\r\n{"code": 0\r\n'),
-        REPLY,
-        not_understood("cut off"),
-        2,
-    ),
-    Fault(
-        "reset mid-reply",
-        sends(head(headers={"Content-Length": 99}), b'{"code": 0', b" ", pause=0.05, then=Wire.reset),
-        NO_ANSWER,
-        DROPPED,
-        2,
-    ),
+    unanswered("reset over TLS", sends(then=Wire.reset), DROPPED, 2, certificate="good"),
+    unanswered("closed over TLS", sends(), DROPPED, 2, certificate="good"),
+    misfit("closed mid-reply over TLS", sends(SIZED, b"{"), "cut off", 2, certificate="good"),
+    unanswered("reset before the request was read", resets_at_once, DROPPED, 2),
+    unanswered("reset amid the request", hangs_up(Wire.reset), DROPPED, 2),
+    unanswered("reset after the request was read", sends(then=Wire.reset), DROPPED, 2),
+    unanswered("closed after the request was read", sends(), DROPPED, 2),
+    misfit("closed amid the headers", sends(b"HTTP/1.1 200 OK\r\nContent-Ty"), "empty"),
+    misfit("closed mid-reply", sends(SIZED, b'{"code": 0'), "cut off", 2),
+    misfit("closed amid a chunk", sends(CHUNKED, b'ff\r\n{"code": 0'), "cut off", 2),
+    misfit("closed between two chunks", sends(CHUNKED, b'a\r\n{"code": 0\r\n'), "cut off", 2),
+    unanswered("reset mid-reply", sends(SIZED, b"{", b" ", pause=0.05, then=Wire.reset), DROPPED, 2),
 )
+# Nobody sees the beginning of a head, so one that never ends is silence.
 _SLOW = (
-    Fault("silence", sends(then=waits), NO_ANSWER, SILENT),
-    Fault("silence amid the headers", sends(b"HTTP/1.1 200 OK\r\nServer:", then=waits), NO_ANSWER, SILENT),
-    Fault(
-        "silence mid-reply", sends(head(headers={"Content-Length": 99}), b"{", then=waits), NO_ANSWER, SILENT
+    unanswered("silence", sends(then=waits), SILENT),
+    unanswered("silence amid the headers", sends(b"HTTP/1.1 200 OK\r\nServer:", then=waits), SILENT),
+    unanswered("silence mid-reply", sends(SIZED, b"{", then=waits), LATE),
+    unanswered("status line byte by byte", drips(b"HTTP/1.1 200 ", b"O" * 99), SILENT),
+    unanswered("headers byte by byte", drips(b"HTTP/1.1 200 OK\r\nServer: ", b"x" * 99), SILENT),
+    unanswered("body byte by byte", drips(UNSIZED, b" " * 99), LATE),
+    unanswered("byte by byte over TLS", drips(UNSIZED, b" " * 99), LATE, certificate="good"),
+    unanswered("chunks byte by byte", drips(CHUNKED, b"1\r\n \r\n" * 17), LATE),
+    unanswered("gzip byte by byte", drips(GZIPPED, BOMB[:99]), LATE),
+    unanswered("announcements byte by byte", drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 4), SILENT),
+)
+_ENDLESS = (
+    *(
+        misfit(f"endless {name}", pours(start, piece), what, greedy=True)
+        for name, start, piece, what in (
+            ("headers", b"HTTP/1.1 200 OK\r\n", b"Server: memos\r\n" * 999, "not HTTP"),
+            ("header", b"HTTP/1.1 200 OK\r\nServer: ", b"x" * 9999, "not HTTP"),
+            ("status line", b"HTTP/1.1 200 ", b"x" * 9999, "not HTTP"),
+            ("body", UNSIZED, b" " * 65536, "too large"),
+            ("chunks", CHUNKED, b"8000\r\n" + b" " * 0x8000 + b"\r\n", "too large"),
+        )
     ),
-    Fault("status line byte by byte", drips(b"HTTP/1.1 200 ", b"O" * 99), NO_ANSWER, LATE),
-    Fault("headers byte by byte", drips(b"HTTP/1.1 200 OK\r\nServer: ", b"x" * 99), NO_ANSWER, LATE),
-    Fault("body byte by byte", drips(UNSIZED, b" " * 99), NO_ANSWER, LATE),
-    Fault("chunks byte by byte", drips(CHUNKED, b"1\r\n \r\n" * 17), NO_ANSWER, LATE),
-    Fault("gzip byte by byte", drips(GZIPPED, BOMB[:99]), NO_ANSWER, LATE),
-    Fault(
-        "announcements byte by byte",
-        drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 4),
-        NO_ANSWER,
-        LATE,
+    misfit("endless size of a chunk", pours(CHUNKED, b"0" * 9999), "cut off", 2, greedy=True),
+    unanswered("endless chunks of one byte", pours(CHUNKED, b"1\r\n \r\n" * 9999), LATE, greedy=True),
+    # These the libraries read by themselves, and gevent lets nobody else have a turn while a socket holds
+    # more: so what is poured has an end here, before the time limit.
+    *(
+        unanswered(f"endless {name}", pours(start, piece, most=LARGEST_REPLY // 4), why, greedy=True)
+        for name, start, piece, why in (
+            ("chunk of size -1", CHUNKED + b"-1\r\n", b" " * 65536, LATE),
+            ("trailers", CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Trailer: x\r\n" * 999, LATE),
+            ("announcements", b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999, SILENT),
+            ("gzip of nothing", GZIPPED, gzip.compress(b"") * 999, LATE),
+        )
     ),
 )
 _LARGE = (
-    Fault("endless headers", pours(b"HTTP/1.1 200 OK\r\n", b"Server: memos\r\n" * 999), REPLY, greedy=True),
-    Fault("endless header", pours(b"HTTP/1.1 200 OK\r\nServer: ", b"x" * 9999), REPLY, greedy=True),
-    Fault("endless status line", pours(b"HTTP/1.1 200 ", b"x" * 9999), REPLY, greedy=True),
-    Fault("endless body", pours(UNSIZED, b" " * 65536), REPLY, not_understood("too large"), greedy=True),
-    Fault(
-        "endless chunks",
-        pours(CHUNKED, b"8000\r\n" + b" " * 0x8000 + b"\r\n"),
-        REPLY,
-        not_understood("too large"),
-        greedy=True,
-    ),
-    Fault(
-        "endless chunks of one byte", pours(CHUNKED, b"1\r\n \r\n" * 9999), (REPLY, NO_ANSWER), greedy=True
-    ),
-    Fault("endless size of a chunk", pours(CHUNKED, b"0" * 9999), REPLY, "", None, greedy=True),
-    Fault("endless chunk of size -1", pours(CHUNKED + b"-1\r\n", b" " * 65536), REPLY, "", None, greedy=True),
-    Fault(
-        "endless trailers",
-        pours(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Trailer: x\r\n" * 999),
-        (REPLY, NO_ANSWER),
-        greedy=True,
-    ),
-    Fault(
-        "endless announcements",
-        pours(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999),
-        (REPLY, NO_ANSWER),
-        greedy=True,
-    ),
-    Fault(
-        "endless gzip of nothing", pours(GZIPPED, gzip.compress(b"") * 999), (REPLY, NO_ANSWER), greedy=True
-    ),
-    Fault(
-        "10 GB declared",
-        pours(head(headers={"Content-Length": 10_000_000_000}), b" " * 65536),
-        REPLY,
-        not_understood("too large"),
-    ),
-    Fault(
-        "impossible length declared",
-        sends(head(headers={"Content-Length": "9" * 40}), b"{}", then=waits),
-        REPLY,
-        not_understood("too large"),
-    ),
-    Fault("gzip bomb", says(BOMB, headers={"Content-Encoding": "gzip"}), REPLY, not_understood("too large")),
-    Fault(
-        "gzip bomb in gzip",
-        says(gzip.compress(BOMB), headers={"Content-Encoding": "gzip, gzip"}),
-        REPLY,
-        not_understood("too large"),
-    ),
-    Fault("4 MiB", changes(padded(LARGEST_REPLY)), DONE),
-    Fault(
-        "4 MiB in gzip",
-        changes(lambda text: gzip.compress(text.ljust(LARGEST_REPLY)), {"Content-Encoding": "gzip"}),
-        DONE,
-    ),
-    Fault("4 MiB and a byte", changes(padded(LARGEST_REPLY + 1)), REPLY, not_understood("too large")),
-    Fault(
-        "4 MiB and a byte in gzip",
-        changes(lambda text: gzip.compress(text.ljust(LARGEST_REPLY + 1)), {"Content-Encoding": "gzip"}),
-        REPLY,
-        not_understood("too large"),
-    ),
+    misfit("10 GB declared", pours(sized(10**10), b" " * 65536), "too large"),
+    unanswered("impossible length declared", sends(sized("9" * 40), b"{}", then=waits), LATE),
+    misfit("gzip bomb", says(BOMB, headers=GZIP), "too large"),
+    misfit("gzip bomb in gzip", says(gzip.compress(BOMB), headers=GZIP_TWICE), "too large"),
+    Fault("1 MiB", changes(filled(LARGEST_REPLY))),
+    Fault("1 MiB in gzip", changes(packed(LARGEST_REPLY), GZIP)),
+    misfit("1 MiB and a byte", changes(filled(LARGEST_REPLY + 1)), "too large"),
+    misfit("1 MiB and a byte in gzip", changes(packed(LARGEST_REPLY + 1), GZIP), "too large"),
 )
 _FRAMING = (
-    Fault(
-        "Content-Length too small",
-        changes(lambda text: text, {"Content-Length": 20}),
-        REPLY,
-        not_understood("not a JSON object"),
-    ),
-    Fault(
-        "Content-Length much too small",
-        changes(padded(100_000), {"Content-Length": 20}),
-        REPLY,
-        not_understood("not a JSON object"),
-    ),
-    Fault("a second reply behind the first", replies_twice, DONE),
-    Fault(
-        "Content-Length twice",
-        sends(head(headers={"Content-Length": "5\r\nContent-Length: 7"}), b"{}   "),
-        REPLY,
-        "",
-        None,
-    ),
-    Fault(
-        "Content-Length too large, and silence",
-        changes(lambda text: text, {"Content-Length": 9999}),
-        NO_ANSWER,
-        SILENT,
-    ),
-    Fault("chunked garbage", sends(CHUNKED, b"zz\r\nyy\r\n"), REPLY, "", None),
-    Fault("chunk of a negative size", sends(CHUNKED, b"-5\r\nyy\r\n"), REPLY, "", None),
-    Fault(
-        "gzip that is none",
-        says(b"{}", headers={"Content-Encoding": "gzip"}),
-        REPLY,
-        not_understood("broken compression"),
-    ),
-    Fault(
-        "gzip cut off", says(gzip.compress(b" " * 99999)[:99], headers={"Content-Encoding": "gzip"}), REPLY
-    ),
-    Fault("unknown compression", says(b"\x01\x02", headers={"Content-Encoding": "x-memos"}), REPLY),
-    Fault(
-        "another protocol", sends(b"SSH-2.0-OpenSSH_9.6\r\n", then=waits), REPLY, not_understood("not HTTP")
-    ),
-    Fault("noise", sends(bytes(range(256))), REPLY, not_understood("not HTTP")),
-    Fault("unknown version of HTTP", sends(b"HTTP/7.0 200 OK\r\n\r\n{}"), REPLY, not_understood("not HTTP")),
-    Fault("status that is no number", sends(b"HTTP/1.1 good\r\n\r\n{}"), REPLY, not_understood("not HTTP")),
-    Fault("status 999", says(b"{}", 999), REPLY, not_understood("HTTP 999")),
+    misfit("Content-Length too small", changes(filled(0), TOO_SHORT), "not a JSON object"),
+    misfit("Content-Length much too small", changes(filled(99_999), TOO_SHORT), "not a JSON object"),
+    Fault("a second reply behind the first", replies_twice),
+    misfit("Content-Length twice", sends(sized("5\r\nContent-Length: 7"), b"{}   "), "not HTTP"),
+    unanswered("Content-Length too large, and silence", sends(sized(9999), b"{", then=waits), LATE),
+    misfit("chunked garbage", sends(CHUNKED, b"zz\r\nyy\r\n"), "cut off", 2),
+    misfit("chunk of a negative size", sends(CHUNKED, b"-5\r\nyy\r\n"), "not HTTP"),
+    misfit("gzip that is none", says(b"{}", headers=GZIP), "broken compression"),
+    misfit("gzip cut off", says(gzip.compress(b" " * 99999)[:99], headers=GZIP)),
+    misfit("unknown compression", says(b"\x01\x02", headers={"Content-Encoding": "x-memos"})),
+    misfit("another protocol", sends(b"SSH-2.0-OpenSSH_9.6\r\n", then=waits), "not HTTP"),
+    misfit("noise", sends(bytes(range(256))), "not HTTP"),
+    misfit("unknown version of HTTP", sends(b"HTTP/7.0 200 OK\r\n\r\n{}"), "not HTTP"),
+    misfit("status that is no number", sends(b"HTTP/1.1 good\r\n\r\n{}"), "not HTTP"),
+    misfit("status 999", says(b"{}", 999), "HTTP 999"),
 )
 _BODIES = (
-    Fault("HTML with 200", says(HTML), REPLY, not_understood("HTML")),
+    misfit("HTML with 200", says(HTML), "HTML"),
     Fault("HTML with 502", says(HTML, 502), SERVER, "answered 502: Bad Gateway", 2),
-    Fault("HTML with 404", says(HTML, 404), REPLY),
-    Fault("empty 200", says(), REPLY, not_understood("empty")),
-    Fault("empty 202", says(status=202), REPLY, not_understood("empty")),
-    Fault("empty 204", sends(head(204), then=goes_on), REPLY, not_understood("empty")),
-    Fault("white space", says(b" \r\n "), REPLY, not_understood("empty")),
+    Fault("HTML with 403", says(HTML, 403), KEY, "answered 403 with a web page"),
+    Fault("HTML with 404", says(HTML, 404), REPLY, "answered 404: Not Found"),
+    misfit("empty 200", says(), "empty"),
+    misfit("empty 202", says(status=202), "empty", accepted=True),
+    misfit("empty 204", sends(head(204), then=goes_on), "empty", accepted=True),
+    misfit("white space", says(b" \r\n "), "empty"),
     *(
-        Fault(f"{text} instead of an object", says(text.encode()), REPLY, not_understood("not a JSON object"))
+        misfit(f"{text} instead of an object", says(text.encode()), "not a JSON object")
         for text in ("[]", '"ok"', "42", "null", "true", "ok")
     ),
     *(
-        Fault(f"data: {json.dumps(data)}", says({"code": 0, "message": "ok", "data": data}), REPLY)
+        misfit(f"data: {json.dumps(data)}", says({"code": 0, "message": "ok", "data": data}))
         for data in (None, "ok", 42, True, [1], [None])
     ),
-    Fault("no data", says({"code": 0, "message": "ok"}), REPLY),
-    Fault("empty object", says({}), REPLY),
-    Fault("truncated JSON", changes(lambda text: text[:-2]), REPLY, not_understood("not a JSON object")),
-    Fault("two JSON objects", changes(lambda text: text * 2), REPLY, not_understood("not a JSON object")),
-    Fault(
-        "JSON nested 100,000 deep",
-        changes(with_field(b'"x": ' + b"[" * 100_000 + b"]" * 100_000)),
-        REPLY,
-        not_understood("not a JSON object"),
+    misfit("no data", says({"code": 0, "message": "ok"})),
+    misfit("empty object", says({})),
+    misfit("truncated JSON", changes(lambda text: text[:-2]), "not a JSON object"),
+    misfit("two JSON objects", changes(lambda text: text * 2), "not a JSON object"),
+    misfit(
+        "JSON nested 100,000 deep", field(b'"x": ' + b"[" * 100_000 + b"]" * 100_000), "not a JSON object"
     ),
-    Fault("JSON nested 100 deep", changes(with_field(b'"x": ' + b"[" * 100 + b"]" * 100)), DONE),
-    Fault("NaN", changes(with_field(b'"x": NaN')), REPLY, not_understood("not a JSON object")),
-    Fault("Infinity", changes(with_field(b'"x": -Infinity')), REPLY, not_understood("not a JSON object")),
-    Fault("number beyond a double", changes(with_field(b'"x": 1e999')), (DONE, REPLY)),
-    Fault("number of 5,000 digits", changes(with_field(b'"x": ' + b"9" * 5000)), (DONE, REPLY)),
-    Fault("duplicate keys, the last one good", changes(with_field(b'"code": 50000, "data": 7')), DONE),
+    Fault("JSON nested 100 deep", field(b'"x": ' + b"[" * 100 + b"]" * 100)),
+    misfit("NaN", field(b'"x": NaN'), "not a JSON object"),
+    misfit("Infinity", field(b'"x": -Infinity'), "not a JSON object"),
+    Fault("number beyond a double", field(b'"x": 1e999')),
+    misfit("number of 5,000 digits", field(b'"x": ' + b"9" * 5000), "not a JSON object"),
+    Fault("duplicate keys, the last one good", field(b'"code": 50000, "data": 7')),
     Fault(
         "duplicate keys, the last one bad",
         changes(lambda text: text[:-1] + b', "code": 50000}'),
         SERVER,
         "answered 50000: ok",
     ),
-    Fault(
-        "invalid UTF-8",
-        changes(with_field(b'"x": "\xff\xfe"')),
-        REPLY,
-        not_understood("not a JSON object"),
-    ),
-    Fault("lone surrogate", changes(with_field(rb'"x": "\ud800"')), (DONE, REPLY)),
-    Fault("byte order mark", changes(lambda text: b"\xef\xbb\xbf" + text), (DONE, REPLY)),
-    Fault(
-        "UTF-16",
-        changes(lambda text: text.decode().encode("utf-16")),
-        REPLY,
-        not_understood("not a JSON object"),
-    ),
+    misfit("invalid UTF-8", field(b'"x": "\xff\xfe"'), "not a JSON object"),
+    misfit("lone surrogate", field(rb'"x": "\ud800"')),
+    misfit("byte order mark", changes(lambda text: b"\xef\xbb\xbf" + text)),
+    misfit("UTF-16", changes(lambda text: text.decode().encode("utf-16")), "not a JSON object"),
 )
+# `requests` skips 100 alone, and takes another 1xx for the reply; what comes behind it reaches nobody.
 _ANNOUNCED = (
-    *(Fault(f"{status} and the reply", announces(status), DONE) for status in (100, 102, 103, 199)),
     *(
-        Fault(f"{status}, and later the reply", announces(status, 0.3), DONE)
-        for status in (100, 102, 103, 199)
+        Fault(f"{status}{later}", announces(status, pause), *expected)
+        for status, expected in ((100, ()), (102, (REPLY,)), (103, (REPLY,)), (199, (REPLY,)))
+        for later, pause in ((" and the reply", 0), (", and later the reply", 0.3))
     ),
-    Fault("103 and the end", sends(head(103)), (NO_ANSWER, REPLY), "", None),
-    Fault("101, and later another protocol", switches_protocol, (NO_ANSWER, REPLY), "", None),
-    Fault("101 and another protocol", sends(head(101), b"\x81\x05hello"), (NO_ANSWER, REPLY), "", None),
+    misfit("103 and the end", sends(head(103))),
+    misfit("101, and later another protocol", sends(head(101), b"\x81\x05hello", pause=0.3)),
+    misfit("101 and another protocol", sends(head(101), b"\x81\x05hello")),
 )
 _STATUSES = (
     *(
         Fault(
-            f"redirect {status} to another host", redirects(status), REPLY, not_understood(f"HTTP {status}")
+            f"HTTP {status}",
+            says({"detail": WORDS}, status),
+            kind,
+            f"answered {status}: {WORDS}",
+            tries,
         )
-        for status in (301, 302, 303, 307, 308)
+        for tries, kind, statuses in (
+            (1, INPUT, (400, 409, 413)),
+            (1, KEY, (401, 403)),
+            (1, REPLY, (404, 405)),
+            (2, QUOTA, (429,)),
+            (1, SERVER, (500,)),
+            (2, SERVER, (502, 503, 504)),
+        )
+        for status in statuses
     ),
     *(
-        Fault(f"HTTP {status}", says({"detail": "Words of the server"}, status), kind, fact, tries)
-        for status, kind, fact, tries in (
-            (400, INPUT, "answered 400: Words of the server", 1),
-            (401, KEY, "answered 401: Words of the server", 1),
-            (403, KEY, "answered 403: Words of the server", 1),
-            (404, REPLY, "", 1),
-            (405, REPLY, "", 1),
-            (409, INPUT, "answered 409: Words of the server", 1),
-            (413, INPUT, "answered 413: Words of the server", 1),
-            (429, QUOTA, "answered 429: Words of the server", 2),
-            (500, SERVER, "answered 500: Words of the server", 1),
-            (502, SERVER, "answered 502: Words of the server", 2),
-            (503, SERVER, "answered 503: Words of the server", 2),
-            (504, SERVER, "answered 504: Words of the server", 2),
-        )
+        Fault(f"redirect {status} to another host", redirects(status), REPLY, f"{ELSEWHERE} (HTTP {status})")
+        for status in (301, 302, 303, 307, 308)
     ),
+    Fault(
+        "redirect 301 to https",
+        says(status=301, headers={"Location": "https://memos.example:8443/product?key=x"}),
+        REPLY,
+        "redirects to https://memos.example:8443 (HTTP 301)",
+    ),
+    misfit("redirect to a path", says(status=302, headers={"Location": "/product"}), "HTTP 302"),
     Fault("HTTP 401 without a body", says(status=401), KEY, "answered 401: Unauthorized"),
     Fault("HTTP 500 without a body", says(status=500), SERVER, "answered 500: Internal Server Error"),
     Fault(
@@ -556,57 +462,44 @@ _STATUSES = (
 CODES = {
     INPUT: (
         *(40000, 40001, 40002, 40003, 40006, 40007, 40008, 40009, 40010, 40011, 40012, 40013, 40020),
-        *(40306, 40307, 40308),
+        *(40303, 40305, 40306, 40307, 40308),
     ),
     KEY: (40100, 40103, 40130, 40132),
-    QUOTA: (40300, 40301, 40302, 40303, 40304, 40305, 40309),
+    QUOTA: (40300, 40301, 40302, 40304, 40309),
     SERVER: (
         *(50000, 50002, 50004, 50005, 50143, 50144, 50145),
         *(50103, 50104, 50105, 50107, 50120, 50123, 50131),
     ),
 }
+
+
+def coded(name: str, code: Any, kind: str, fact: str, message: str = WORDS, status: int = 200) -> Fault:
+    """A code of MemOS's in the body of a reply."""
+    return Fault(
+        name, says({"code": code, "message": message, "data": None}, status), kind, f"answered {fact}"
+    )
+
+
 _CODES = (
     *(
-        Fault(
-            f"code {code} inside HTTP 200",
-            says({"code": code, "message": "Words of the server", "data": None}),
-            kind,
-            f"answered {code}: Words of the server",
-        )
+        coded(f"code {code} inside HTTP 200", code, kind, f"{code}: {WORDS}")
         for kind, codes in CODES.items()
         for code in codes
     ),
-    Fault("code 40132 as text", says({"code": "40132", "message": "No"}), KEY, "answered 40132: No"),
-    Fault(
-        "code 40132 inside HTTP 500", says({"code": 40132, "message": "No"}, 500), KEY, "answered 40132: No"
-    ),
-    Fault(
-        "code 50004 inside HTTP 401",
-        says({"code": 50004, "message": "No"}, 401),
-        SERVER,
-        "answered 50004: No",
-    ),
-    Fault("code 0 inside HTTP 500", says({"code": 0, "message": "ok", "data": {}}, 500), SERVER),
-    Fault(
-        "code 40000 with a placeholder",
-        says({"code": 40000, "message": "Invalid request parameters{0}"}),
-        INPUT,
-        "answered 40000: Invalid request parameters",
-    ),
-    Fault(
-        "code 50000 without words",
-        says({"code": 50000, "message": "", "data": None}),
-        SERVER,
-        "answered 50000: Internal error",
-    ),
-    Fault("unknown code", says({"code": 7, "message": "No"}), REPLY),
+    coded("code 40132 as text", "40132", KEY, f"40132: {WORDS}"),
+    coded("code 40132 inside HTTP 500", 40132, KEY, f"40132: {WORDS}", status=500),
+    coded("code 50004 inside HTTP 401", 50004, SERVER, f"50004: {WORDS}", status=401),
+    coded("code 0 inside HTTP 500", 0, SERVER, "500: ok", "ok", status=500),
+    coded("code 40000 with a placeholder", 40000, INPUT, "40000: Invalid request parameters", "Invalid{0}"),
+    coded("code 50000 without words", 50000, SERVER, "50000: Internal error", ""),
+    misfit("unknown code", says({"code": 7, "message": "No"}), "code 7: No"),
 )
 
 FAULTS = (
     *_NO_CONNECTION,
-    *_TLS,
     *_ENDS,
     *_SLOW,
+    *_ENDLESS,
     *_LARGE,
     *_FRAMING,
     *_BODIES,

@@ -1,14 +1,13 @@
-"""The package, and the two installations of it that every test of a running plugin uses."""
+"""The package, and the installation of it that every test of a running plugin uses."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from sandbox.package import REPOSITORY, collect
 from sandbox.plugin_process import PluginProcess
 from tests.package.contents import Package
-from tests.package.installation import Installation, environment, lowest, unpack
+from tests.package.installation import Installation, install
 from tests.runtime.conftest import KEY
 
 
@@ -17,17 +16,10 @@ def package() -> Package:
     return Package(collect(REPOSITORY))
 
 
-@pytest.fixture(scope="session", params=["newest", "lowest"])
-def installation(
-    package: Package, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Installation:
-    """The package with the newest versions of all that it needs, and with the lowest that it allows."""
-    root = tmp_path_factory.mktemp(request.param) / "plugin"
-    unpack(package.files, root)
-    wanted = (root / "requirements.txt").read_text()
-    return Installation(
-        root, environment(request.param, wanted if request.param == "newest" else lowest(wanted))
-    )
+@pytest.fixture(scope="session")
+def installation(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The installed package; the tests of the repository run with the newest versions that are allowed."""
+    return install(package.files, tmp_path_factory.mktemp("installation") / "plugin")
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +29,3 @@ def plugin(installation: Installation) -> Iterator[PluginProcess]:
         yield process
     assert process.stray_lines == []
     assert KEY.encode() not in process.stdout + process.stderr
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "plugin.log"

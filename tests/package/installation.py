@@ -1,8 +1,6 @@
 """The package as Dify installs it: unpacked into an empty folder, beside an empty environment of its own."""
 
 import contextlib
-import fcntl
-import hashlib
 import os
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from packaging.requirements import Requirement
 from sandbox.package import REPOSITORY
 from sandbox.plugin_process import INHERITED
 
-ENVIRONMENTS = REPOSITORY / ".sandbox" / "environments"
+ENVIRONMENT = REPOSITORY / ".sandbox" / "lowest"
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,13 @@ class Installation:
                 process.kill()
 
 
+def install(files: Mapping[str, bytes], root: Path) -> Installation:
+    """Install a package in `root`, with the lowest version of all that its `requirements.txt` allows."""
+    unpack(files, root)
+    needed = requirements(files["requirements.txt"].decode())
+    return Installation(root, _environment([f"{name.name}=={lower_bound(name)}" for name in needed]))
+
+
 def unpack(files: Mapping[str, bytes], root: Path) -> None:
     """Write the files of a package into the folder `root`."""
     for path, content in files.items():
@@ -54,44 +59,29 @@ def unpack(files: Mapping[str, bytes], root: Path) -> None:
 
 
 def requirements(text: str) -> list[Requirement]:
-    """Read a requirements.txt, of which each line is a requirement, a comment or empty."""
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return [Requirement(line) for line in lines if line]
-
-
-def lowest(text: str) -> str:
-    """Rewrite a requirements.txt so that of everything it names the lowest version is wanted."""
-    return "".join(f"{needed.name}=={lower_bound(needed)}\n" for needed in requirements(text))
+    """Read a requirements.txt, of which each line is a requirement."""
+    return [Requirement(line) for line in text.splitlines()]
 
 
 def lower_bound(needed: Requirement) -> str:
     """Return the lowest version that a requirement allows."""
-    [bound] = [specifier.version for specifier in needed.specifier if specifier.operator in {">=", "=="}]
+    [bound] = [specifier.version for specifier in needed.specifier if specifier.operator == ">="]
     return bound
 
 
-def environment(name: str, wanted: str) -> Path:
-    """Return the Python of an environment with what the requirements.txt `wanted` asks for.
-
-    It is made once, and anew when `wanted` or this Python changes. Runs at the same time wait for each other.
-    """
-    ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
-    folder = ENVIRONMENTS / name
-    python = folder / "bin" / "python"
-    stamp = folder / "made-for"
-    needed = hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()
-    with (ENVIRONMENTS / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != needed:
-            _run("-m", "venv", "--clear", "--without-pip", folder)
-            (folder / "requirements.txt").write_text(wanted)
-            _run("-m", "pip", "--python", python, "install", "--requirement", folder / "requirements.txt")
-            stamp.write_text(needed)
+def _environment(wanted: list[str]) -> Path:
+    """Return the Python of an environment with nothing but `wanted`; it is made once, until that changes."""
+    python = ENVIRONMENT / "bin" / "python"
+    stamp = ENVIRONMENT / "made-for"
+    made_for = f"{sys.version}\n{wanted}"
+    if not stamp.exists() or stamp.read_text() != made_for:
+        _run("-m", "venv", "--clear", "--without-pip", str(ENVIRONMENT))
+        _run("-m", "pip", "--python", str(python), "install", "--quiet", *wanted)
+        stamp.write_text(made_for)
     return python
 
 
-def _run(*arguments: str | Path) -> None:
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - fixed arguments
+def _run(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"{' '.join(arguments)}\n{done.stdout}{done.stderr}")

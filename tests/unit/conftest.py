@@ -1,13 +1,12 @@
 """Fixtures of the tests that need neither Dify nor MemOS."""
 
-import ssl
 import time
 from collections.abc import Iterator
 
 import pytest
 
 import tests.unit.dify_first  # noqa: F401 - before anything that loads requests
-from tests.unit.samples import BOTH, Deployment, Memos
+from tests.unit.samples import BOTH, Deployment, FakeMemos, fake_memos
 
 
 @pytest.fixture(params=BOTH, ids=lambda deployment: deployment.name)
@@ -17,14 +16,10 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
 
 
 @pytest.fixture(autouse=True)
-def memos(monkeypatch: pytest.MonkeyPatch) -> Iterator[Memos]:
-    """A MemOS that plays a script to its end; nothing reaches the network."""
-    memos = Memos()
-    monkeypatch.setattr("memos_client.connections.getaddrinfo", lambda *_: [])
-    monkeypatch.setattr("urllib3.util.connection.create_connection", memos.connect)
-    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", memos.secure)
-    yield memos
-    assert not memos.script, "MemOS was asked less often than the test says"
+def memos() -> Iterator[FakeMemos]:
+    """Every server that a test reaches."""
+    with fake_memos() as memos:
+        yield memos
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +28,3 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     return pauses
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_proxy_and_no_bundle_of_this_machine() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NO_PROXY", "*")
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-            patch.delenv(name, raising=False)
-        yield

@@ -1,319 +1,216 @@
-"""The client over HTTP: what is sent, when it is sent again, and what is said when no answer comes."""
+"""The client: how long a call may take, what an add may have done, and what it makes of an acceptance."""
 
-import gzip
-import json
-import socket
-import ssl
-import time
-from dataclasses import replace
-from email.utils import formatdate
-from functools import partial
 from typing import Any
 
 import pytest
 
-from memos_client.client import (
-    ADD,
-    LARGEST_REPLY,
-    PROBE,
-    SEARCH,
-    SYNCHRONOUS_ADD,
-    MemosClient,
-    pause_before_repeat,
+from memos_client import client as client_module
+from memos_client.client import ADD, CONTINUE, PROBE, SEARCH, SYNCHRONOUS_ADD
+from memos_client.errors import (
+    CODES,
+    MemosReplyError,
+    MemosServerError,
 )
-from memos_client.connections import Exchange, Patience, why_no_answer
-from memos_client.errors import MemosConnectionError, MemosError, MemosReplyError, MemosServerError
-from memos_client.models import AddRequest, SearchRequest
-from tests.unit.samples import CLOUD, SELF_HOSTED, Deployment, Lost, Memos, Reply, Step, cases
+from memos_client.memories import Added
+from memos_client.transport import LARGEST_REPLY, Limits, Reply
+from tests.unit.samples import (
+    CLOUD,
+    KEY,
+    SELF_HOSTED,
+    Answer,
+    Deployment,
+    FakeMemos,
+    Lost,
+    cases,
+    failure,
+)
 
-QUESTION = SearchRequest(query="food", user_id="user-1")
-MESSAGE = AddRequest(user_messages="I eat no meat.", user_id="user-1")
-NOW = 1767484800
-DROPPED = b""
-CUT_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"
-PASSING: dict[str, Step] = {
-    "dropped": DROPPED,
-    "reset": Lost(ConnectionResetError()),
-    "cut off": CUT_OFF,
-    **{str(status): Reply(b"<html>", status) for status in (429, 502, 503, 504)},
+MAY_BE_STORED = "The messages may have been stored all the same."
+HTML = b"<html><body>Welcome</body></html>"
+CONTINUES = {"on_error": "continue"}
+SYNCHRONOUS = {"async_mode": False}
+
+
+def test_limits_are_those_of_the_contract() -> None:
+    assert LARGEST_REPLY == 1024 * 1024
+    limits = [SEARCH, ADD, SYNCHRONOUS_ADD, CONTINUE, PROBE]
+    assert [(limit.total, limit.connect, limit.tries) for limit in limits] == [
+        *[(30, 5, 3), (30, 5, 3), (150, 5, 3), (10, 5, 3), (15, 5, 1)]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "values", "limits", "repeatable"),
+    [
+        ("search", {}, SEARCH, True),
+        ("search", CONTINUES, CONTINUE, True),
+        ("add", {}, ADD, False),
+        ("add", CONTINUES, CONTINUE, False),
+        ("add", SYNCHRONOUS, SYNCHRONOUS_ADD, False),
+        ("add", SYNCHRONOUS | CONTINUES, SYNCHRONOUS_ADD, False),
+        ("probe", {}, PROBE, True),
+    ],
+)
+def test_each_call_has_its_time_and_only_what_reads_is_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+    deployment: Deployment,
+    call: str,
+    values: dict[str, Any],
+    limits: Limits,
+    repeatable: bool,
+) -> None:
+    asked = []
+
+    def post(*given: Any, repeatable: bool) -> Reply:
+        asked.append((given[-1], repeatable))
+        said = deployment.added if call == "add" else deployment.nothing
+        return Reply(200, {}, deployment.says(said).content)
+
+    monkeypatch.setattr(client_module, "post", post)
+    client = deployment.client
+    {"search": deployment.search, "add": deployment.add, "probe": client.probe}[call](**values)
+    assert asked == [(limits, repeatable)]
+
+
+SQUID = {"Server": "squid/6.10", "X-Squid-Error": "ERR_ACCESS_DENIED 0"}
+REFUSALS: dict[str, Answer | Lost] = {
+    **{f"{status}": Answer(status=status) for status in (400, 401, 403, 404, 405, 408, 409, 413, 422, 429)},
+    **{f"{status} with a page": Answer(HTML, status) for status in (400, 403, 404, 413)},
+    **{
+        f"redirect {status}": Answer(status=status, headers={"Location": "https://memos.example/"})
+        for status in (301, 302, 307, 308)
+    },
+    "redirect to nowhere": Answer(status=308),
+    "proxy 407": Answer(HTML, 407),
+    **{f"proxy {status}": Answer(HTML, status, SQUID) for status in (403, 503)},
+    **{f"{code}": Answer({"code": code}) for code in CODES if code // 1000 == 40},
+    "40132 in HTTP 500": Answer({"code": 40132}, 500),
+    "40404 beyond the table": Answer({"code": 40404, "message": "No."}),
+    "not connected": Lost(ConnectionRefusedError(), sent=False),
 }
-GZIP = {"Content-Encoding": "gzip"}
-TOO_LARGE = b" " * (LARGEST_REPLY + 1)
-REFUSED = Lost(ConnectionRefusedError(), "connect")
+DOUBTS: dict[str, Answer | Lost] = {
+    **{f"{status}": Answer(status=status) for status in (500, 501, 502, 503, 504)},
+    **{f"{code}": Answer({"code": code}) for code in CODES if code // 1000 == 50},
+    "500 of an own server": Answer({"code": 500, "message": "No.", "data": None}, 500),
+    "unknown code": Answer({"code": 70007, "message": "No."}),
+    "failed": Answer({"code": 0, "data": {"success": True, "status": "failed"}}),
+    "not successful": Answer({"code": 0, "data": {"success": False}}),
+    "unknown shape": Answer({"code": 0, "data": "none"}),
+    "page": Answer(HTML),
+    "empty": Answer(),
+    "too large": Answer(b" " * (LARGEST_REPLY + 1)),
+    "dropped": Lost(ConnectionResetError()),
+}
 
 
-@pytest.fixture
-def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time", lambda: NOW)
-
-
-def search(deployment: Deployment) -> Any:
-    return MemosClient(deployment.credentials).search(QUESTION)
-
-
-def add(deployment: Deployment, *, asynchronous: bool = True) -> Any:
-    request = MESSAGE if asynchronous else MESSAGE.model_copy(update={"async_mode": False})
-    return MemosClient(deployment.credentials).add(request)
-
-
-def failed(call: Any, deployment: Deployment) -> MemosError:
-    with pytest.raises(MemosError) as caught:
-        call(deployment)
-    return caught.value
-
-
-def test_requests_go_to_the_paths_of_the_deployment(memos: Memos, deployment: Deployment) -> None:
-    memos.plays(deployment.says(deployment.found), deployment.says(deployment.added))
-    search(deployment)
-    add(deployment)
-    assert [request.url for request in memos.requests] == [deployment.url + path for path in deployment.paths]
-    bodies = [deployment.dialect.search_body(QUESTION), deployment.dialect.add_body(MESSAGE)]
-    assert [request.json for request in memos.requests] == bodies
-
-
-def test_request_is_json_with_the_key_in_its_header(memos: Memos, deployment: Deployment) -> None:
-    memos.plays(deployment.says(deployment.found))
-    search(deployment)
-    headers = memos.requests[0].headers
-    assert headers["Authorization"] == "Token mpg-test"
-    assert headers["Content-Type"] == headers["Accept"] == "application/json"
-    assert "mpg-test" not in memos.requests[0].url + json.dumps(memos.requests[0].json)
-
-
-def test_without_a_key_there_is_no_header(memos: Memos) -> None:
-    memos.plays(SELF_HOSTED.says(SELF_HOSTED.found))
-    MemosClient({"memos_url": SELF_HOSTED.url}).search(QUESTION)
-    assert "Authorization" not in memos.requests[0].headers
-
-
-def test_cookies_are_not_kept(memos: Memos) -> None:
-    reply = CLOUD.says(CLOUD.found)
-    memos.plays(Reply(reply.body, headers={"Set-Cookie": "session=1; Path=/"}), reply)
-    search(CLOUD)
-    search(CLOUD)
-    assert "Cookie" not in memos.requests[1].headers
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_is_not_followed(memos: Memos, deployment: Deployment, status: int) -> None:
-    memos.plays(Reply(b"", status, {"Location": "https://elsewhere.example/"}))
-    assert type(failed(search, deployment)) is MemosReplyError
-    assert len(memos.requests) == 1
-
-
-@cases(
-    "call, answer, patience",
-    {
-        "search": (search, CLOUD.found, SEARCH),
-        "asynchronous add": (add, CLOUD.added, ADD),
-        "synchronous add": (partial(add, asynchronous=False), CLOUD.added, SYNCHRONOUS_ADD),
-    },
-)
-def test_patience_fits_the_call(memos: Memos, call: Any, answer: Any, patience: Patience) -> None:
-    memos.plays(CLOUD.says(answer))
-    call(CLOUD)
-    assert memos.connections == [5]
-    assert memos.silences[-1] == patience.silence
-
-
-def test_patience_and_bounds_are_those_of_the_contract() -> None:
-    assert (SEARCH.silence, SEARCH.ceiling) == (ADD.silence, ADD.ceiling) == (30, 60)
-    assert (SYNCHRONOUS_ADD.silence, SYNCHRONOUS_ADD.ceiling) == (120, 150)
-    assert (PROBE.ceiling, PROBE.tries) == (15, 1)
-    assert LARGEST_REPLY == 4 * 1024 * 1024
-
-
-def exchange(left: float, *, repeatable: bool = True, sent: bool = False) -> Exchange:
-    return Exchange(SEARCH, time.monotonic() + left, repeatable=repeatable, fresh=not repeatable, sent=sent)
-
-
-def test_wait_for_a_byte_ends_at_the_ceiling() -> None:
-    assert exchange(1000).patience() == 30
-    assert 0 < exchange(10).patience() <= 10
-    with pytest.raises(TimeoutError):
-        exchange(-1).patience()
-
-
-@cases(
-    "repeatable, sent, passing, most_tries",
-    {
-        "search without connection": (True, False, True, 3),
-        "search answered in a bad moment": (True, True, True, 2),
-        "search answered for good": (True, True, False, 1),
-        "search that can't be sent": (True, False, False, 1),
-        "add without connection": (False, False, True, 3),
-        "add that may have arrived": (False, True, True, 1),
-        "add answered for good": (False, True, False, 1),
-    },
-)
-@pytest.mark.parametrize("tries", [1, 2, 3, 4])
-@pytest.mark.parametrize("retry_after", [None, 0.0, 7.0])
-def test_decision_to_send_again(
-    repeatable: bool, sent: bool, passing: bool, most_tries: int, tries: int, retry_after: float | None
+@cases("answer", REFUSALS)
+def test_add_that_was_refused_leaves_no_doubt(
+    memos: FakeMemos, deployment: Deployment, answer: Answer | Lost
 ) -> None:
-    failed = replace(exchange(60, repeatable=repeatable, sent=sent), passing=passing, retry_after=retry_after)
-    pause = pause_before_repeat(failed, tries)
-    assert (pause is not None) is (tries < most_tries)
-    if pause is not None:
-        assert pause == retry_after or (retry_after is None and 0 < pause < 2)
-    assert pause_before_repeat(replace(failed, call=PROBE), tries) is None
+    memos.answers(*[answer] * (3 if answer == REFUSALS["not connected"] else 1))
+    error = failure(deployment.add, **SYNCHRONOUS)
+    assert error.refused
+    assert "stored" not in str(error)
 
 
-@cases("trouble", PASSING)
-def test_search_is_repeated_once(
-    memos: Memos, deployment: Deployment, pauses: list[float], trouble: Step
+@cases("answer", DOUBTS)
+def test_all_else_says_between_fact_and_advice_that_messages_may_be_stored(
+    memos: FakeMemos, deployment: Deployment, answer: Answer | Lost
 ) -> None:
-    memos.plays(trouble, deployment.says(deployment.found))
-    assert search(deployment).variables["count"] == 1
-    assert len(memos.requests) == 2
-    assert 0 < pauses[0] < 1
+    memos.answers(answer)
+    error = failure(deployment.add)
+    assert str(error).endswith(f". {MAY_BE_STORED} {error.advice}")
+    assert error.advice
+    assert error.__suppress_context__ or error.__context__ is None
 
 
-@cases("trouble", PASSING | {"silent": Lost(TimeoutError())})
-def test_add_that_may_have_arrived_is_not_repeated(
-    memos: Memos, deployment: Deployment, trouble: Step
-) -> None:
-    memos.plays(trouble)
-    failed(add, deployment)
-    assert len(memos.requests) == 1
-
-
-def test_second_trouble_in_a_search_is_told(memos: Memos, deployment: Deployment) -> None:
-    memos.plays(DROPPED, Reply(b"", 503))
-    words = f"MemOS at {deployment.host} answered 503: Service Unavailable. Try again later."
-    assert str(failed(search, deployment)) == words
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 500, 501])
-def test_lasting_trouble_is_not_repeated(memos: Memos, deployment: Deployment, status: int) -> None:
-    memos.plays(Reply({}, status))
-    failed(search, deployment)
-    assert len(memos.requests) == 1
-
-
-@pytest.mark.parametrize("call", [search, add])
-def test_what_never_left_is_tried_again(memos: Memos, deployment: Deployment, call: Any) -> None:
-    memos.plays(REFUSED, REFUSED, deployment.says(deployment.found if call is search else deployment.added))
-    call(deployment)
-    assert (len(memos.connections), len(memos.requests)) == (3, 1)
-
-
-@pytest.mark.parametrize("call", [search, add])
-def test_tries_to_connect_come_to_an_end(memos: Memos, deployment: Deployment, call: Any) -> None:
-    memos.plays(REFUSED, REFUSED, REFUSED)
-    assert type(failed(call, deployment)) is MemosConnectionError
-
-
-@pytest.mark.usefixtures("stopped_clock")
-@cases(
-    "value, least, most",
-    {
-        "seconds": ("7", 7, 7),
-        "date": (formatdate(NOW + 50, usegmt=True), 50, 50),
-        "date that has passed": (formatdate(NOW - 50, usegmt=True), 0, 0),
-        "word": ("soon", 0.01, 1),
-        "negative": ("-5", 0.01, 1),
-        "fraction": ("1.5", 0.01, 1),
-        "empty": ("", 0.01, 1),
-    },
-)
-def test_retry_after_is_obeyed(
-    memos: Memos, pauses: list[float], value: str, least: float, most: float
-) -> None:
-    memos.plays(Reply({}, 503, {"Retry-After": value}), CLOUD.says(CLOUD.found))
-    search(CLOUD)
-    assert least <= pauses[0] <= most
-
-
-@pytest.mark.usefixtures("stopped_clock")
-@pytest.mark.parametrize("value", ["60", "86400", "9" * 400, formatdate(NOW + 3600, usegmt=True)], ids=len)
-def test_retry_after_beyond_the_ceiling_ends_the_call(memos: Memos, pauses: list[float], value: str) -> None:
-    memos.plays(Reply({}, 503, {"Retry-After": value}))
-    assert type(failed(search, CLOUD)) is MemosServerError
-    assert pauses == []
-
-
-def certificate(problem: int) -> Lost:
-    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_code = problem
-    return Lost(error, "tls")
+def test_own_server_that_stored_nothing_says_so(memos: FakeMemos) -> None:
+    for values in ({}, SYNCHRONOUS):
+        memos.answers(SELF_HOSTED.says([]))
+        error = failure(SELF_HOSTED.add, **values)
+        assert type(error) is MemosServerError
+        assert str(error) == (
+            "MemOS at memos.example:8000 stored nothing of these messages. They may hold nothing worth "
+            "remembering. If all others fare so, look at that server's log: its language model or its "
+            "embedder may not work."
+        )
 
 
 @cases(
-    "trouble, reason",
+    "answer, what",
     {
-        "unknown host": (Lost(socket.gaierror(-2, "unknown"), "connect"), "host name not found"),
-        "refused": (REFUSED, "connection refused"),
-        "no route": (Lost(OSError(113, "no route"), "connect"), "no connection"),
-        "no connection": (Lost(TimeoutError(), "connect"), "no connection within 5 s"),
-        "self-signed": (certificate(18), "TLS certificate not trusted"),
-        "unknown issuer": (certificate(20), "TLS certificate not trusted"),
-        "expired": (certificate(10), "TLS certificate expired"),
-        "other host": (certificate(62), "TLS certificate for another host"),
-        "no TLS": (Lost(ssl.SSLError(1, "wrong version"), "tls"), "TLS failed"),
-        "silent": (Lost(TimeoutError()), "silent for 30 s"),
-        "reset": (Lost(ConnectionResetError()), "connection dropped"),
-        "dropped": (DROPPED, "connection dropped"),
+        "202 without a body": (Answer(status=202), "empty"),
+        "202 with white space": (Answer(b" \r\n", 202), "empty"),
+        "204": (Answer(status=204), "empty"),
+        "204 with a body": (Answer(HTML, 204), "empty"),
     },
 )
-def test_missing_answer_is_explained(memos: Memos, trouble: Step, reason: str) -> None:
-    memos.plays(*[trouble] * 3)
-    error = failed(search, CLOUD)
-    assert type(error) is MemosConnectionError
-    assert str(error) == (
-        f"No answer from MemOS at memos.memtensor.cn ({reason}). "
-        "Check the MemOS URL, and that Dify can reach it."
-    )
-    memos.script.clear()
+def test_acceptance_without_a_body_is_one_of_an_asynchronous_add_alone(
+    memos: FakeMemos, deployment: Deployment, answer: Answer, what: str
+) -> None:
+    memos.answers(answer, answer, answer)
+    assert deployment.add() == Added("running")
+    words = f"MemOS at {deployment.host} sent a reply that is not understood ({what}"
+    for call, values, doubt in ((deployment.add, SYNCHRONOUS, True), (deployment.search, {}, False)):
+        error = failure(call, **values)
+        assert type(error) is MemosReplyError
+        assert str(error).startswith(words)
+        assert (MAY_BE_STORED in str(error)) is doubt
 
 
-def test_end_at_the_ceiling_is_explained() -> None:
-    assert why_no_answer(TimeoutError(), exchange(-1, sent=True))[0] == "not complete within 60 s"
-
-
-def test_add_without_an_answer_says_what_may_have_happened(memos: Memos, deployment: Deployment) -> None:
-    memos.plays(DROPPED)
-    assert str(failed(add, deployment)) == (
-        f"No answer from MemOS at {deployment.host} (connection dropped). "
-        "The messages may have been stored all the same. Check the MemOS URL, and that Dify can reach it."
-    )
-
-
-@cases(
-    "reply, what",
-    {
-        "not HTTP": (b"SSH-2.0-OpenSSH\r\n", "not HTTP"),
-        "cut off": (CUT_OFF, "cut off"),
-        "chunk cut off": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", "cut off"),
-        "broken compression": (Reply(b"{}", headers=GZIP), "broken compression"),
-        "too large": (Reply(TOO_LARGE), "too large"),
-        "declared too large": (Reply(b"", headers={"Content-Length": str(10**12)}), "too large"),
-        "unpacked too large": (Reply(gzip.compress(TOO_LARGE), headers=GZIP), "too large"),
-    },
-)
-def test_reply_that_does_not_fit_is_told(memos: Memos, reply: Step, what: str) -> None:
-    memos.plays(*[reply] * 2)
-    error = failed(search, CLOUD)
+@pytest.mark.parametrize("values", [{}, SYNCHRONOUS], ids=["asynchronous", "synchronous"])
+def test_success_without_data_leaves_an_add_in_doubt(
+    memos: FakeMemos, deployment: Deployment, values: dict[str, Any]
+) -> None:
+    memos.answers(Answer({"code": deployment.success, "message": "ok", "data": None}))
+    error = failure(deployment.add, **values)
     assert type(error) is MemosReplyError
-    assert f"MemOS at memos.memtensor.cn sent a reply that is not understood ({what})." in str(error)
-    memos.script.clear()
+    assert MAY_BE_STORED in str(error)
 
 
-@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
-def test_largest_reply_is_read(memos: Memos, deployment: Deployment, compressed: bool) -> None:
-    body = json.dumps(deployment.says(deployment.found).body).encode().ljust(LARGEST_REPLY)
-    packed = Reply(gzip.compress(body), headers=GZIP)
-    memos.plays(packed if compressed else Reply(body))
-    assert search(deployment).variables["count"] == 1
+@pytest.mark.parametrize(
+    ("deployment", "data", "values", "added"),
+    [
+        (CLOUD, CLOUD.added, {}, Added("running", "task-1")),
+        (CLOUD, {"success": True, "status": "completed"}, SYNCHRONOUS, Added("completed")),
+        (CLOUD, {"status": "queued", "task_id": 7}, SYNCHRONOUS, Added("running", "7")),
+        (CLOUD, {"success": True, "task_id": 2**53 + 1}, {}, Added("running", "9007199254740993")),
+        (CLOUD, {"success": True, "task_id": {"a": 1}}, SYNCHRONOUS, Added("completed")),
+        # The ids of an asynchronous add die when MemOS refines the memory.
+        (SELF_HOSTED, SELF_HOSTED.added, {}, Added("running")),
+        (SELF_HOSTED, SELF_HOSTED.added, SYNCHRONOUS, Added("completed", memory_ids=["mem-1"])),
+        (SELF_HOSTED, [{"memory_id": 7}, {"memory": "x"}], SYNCHRONOUS, Added("completed", memory_ids=[])),
+    ],
+    ids=str,
+)
+def test_what_became_of_an_add(
+    memos: FakeMemos, deployment: Deployment, data: Any, values: dict[str, Any], added: Added
+) -> None:
+    memos.answers(deployment.says(data))
+    assert deployment.add(**values) == added
 
 
-def test_key_is_taken_out_of_what_the_server_says(memos: Memos, deployment: Deployment) -> None:
-    memos.plays(Reply({"code": 40132, "message": "Token mpg-test is unknown", "data": None}))
-    assert "Token [API key] is unknown." in str(failed(search, deployment))
+@pytest.mark.parametrize(
+    ("deployment", "data"),
+    [
+        *((CLOUD, data) for data in ({"task_id": "task-1"}, {}, [], {"success": "true"})),
+        *((SELF_HOSTED, data) for data in ({"success": True}, [7], "ok")),
+    ],
+    ids=str,
+)
+def test_add_of_unknown_shape_is_not_understood(memos: FakeMemos, deployment: Deployment, data: Any) -> None:
+    memos.answers(deployment.says(data))
+    error = failure(deployment.add)
+    assert type(error) is MemosReplyError
+    assert str(error).startswith(f"MemOS at {deployment.host} sent a reply that is not understood (no ")
 
 
-def test_error_drags_no_stack_of_the_libraries_along(memos: Memos) -> None:
-    memos.plays(REFUSED, REFUSED, REFUSED)
-    error = failed(search, CLOUD)
-    assert error.__cause__ is None
-    assert error.__suppress_context__
+def test_problem_that_was_kept_is_raised_and_nothing_sent(memos: FakeMemos, deployment: Deployment) -> None:
+    assert str(failure(deployment.search, query="", **CONTINUES)) == "query: needed."
+    words = str(failure(deployment.add, user_messages=" ", **CONTINUES))
+    assert words == "user_messages, ai_messages: at least one message with text is needed."
+    assert memos.tries == 0
+
+
+def test_client_tells_its_key_without_the_scheme(deployment: Deployment) -> None:
+    assert deployment.client.api_key == KEY

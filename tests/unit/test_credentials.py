@@ -5,10 +5,8 @@ from typing import Any
 import pytest
 
 from memos_client.client import MemosClient
-from memos_client.dialects import CloudDialect, Dialect, SelfHostedDialect, dialect_for
-from memos_client.errors import MemosInputError
-from memos_client.models import Credentials
-from tests.unit.samples import cases
+from memos_client.credentials import Credentials, read_credentials
+from tests.unit.samples import Answer, FakeMemos, cases, failure
 
 CHINA = "https://memos.memtensor.cn/api/openmem/v1"
 GLOBAL = "https://api.memt.ai/platform/api/openmem/v1"
@@ -19,63 +17,53 @@ def values(url: str, key: str | None = "Token mpg-test", deployment: str | None 
     return {"memos_url": url, "memos_api_key": key, "deployment": deployment}
 
 
-def dialect(*credentials: str | None) -> Dialect:
-    return dialect_for(Credentials.parse(values(*credentials)))
+def read(*given: str | None) -> Credentials:
+    return read_credentials(values(*given))
 
 
 def refusal(*credentials: str | None) -> str:
-    with pytest.raises(MemosInputError) as caught:
-        MemosClient(values(*credentials))
-    return str(caught.value)
+    return str(failure(MemosClient, values(*credentials)))
 
 
 @pytest.mark.parametrize(
-    ("url", "kind"),
+    ("url", "chosen", "deployment"),
     [
-        (CHINA, CloudDialect),
-        (GLOBAL, CloudDialect),
-        (f"{CHINA}/", CloudDialect),
-        ("https://proxy.example/api/openmem/v1", CloudDialect),
-        (OWN, SelfHostedDialect),
-        (f"{OWN}/product", SelfHostedDialect),
-        ("http://[::1]:8000", SelfHostedDialect),
-        ("http://openmem", SelfHostedDialect),
-        ("http://openmem/product", SelfHostedDialect),
+        (CHINA, "auto", "cloud"),
+        (GLOBAL, None, "cloud"),
+        (f"{CHINA}/", "", "cloud"),
+        ("https://proxy.example/api/openmem/v1", "auto", "cloud"),
+        ("https://proxy.example/memos", "cloud", "cloud"),
+        ("https://proxy.example/api/openmem/v1", "self_hosted", "self_hosted"),
+        (OWN, "auto", "self_hosted"),
+        (f"{OWN}/product", "", "self_hosted"),
+        ("http://[::1]:8000", None, "self_hosted"),
+        ("http://openmem/product", "auto", "self_hosted"),
     ],
 )
-def test_deployment_is_told_from_the_path(url: str, kind: type) -> None:
-    assert {type(dialect(url, "mpg-test", deployment)) for deployment in (None, "", "auto")} == {kind}
+def test_deployment_is_the_chosen_one_or_told_from_the_path(
+    url: str, chosen: str | None, deployment: str
+) -> None:
+    assert read(url, "mpg-test", chosen).deployment == deployment
 
 
 @pytest.mark.parametrize(
-    ("url", "deployment", "kind"),
+    ("url", "host", "sent"),
     [
-        ("https://proxy.example/memos", "cloud", CloudDialect),
-        ("https://proxy.example/api/openmem/v1", "self_hosted", SelfHostedDialect),
+        (f"  {CHINA}//\n", "memos.memtensor.cn", f"{CHINA}/search/memory"),
+        ("HTTPS://API.memt.AI/platform/api/openmem/v1", "api.memt.ai", f"{GLOBAL}/search/memory"),
+        (OWN, "memos.example:8000", f"{OWN}/product/search"),
+        (f"{OWN}/product", "memos.example:8000", f"{OWN}/product/search"),
+        (f" {OWN}/product/ ", "memos.example:8000", f"{OWN}/product/search"),
+        ("https://Proxy.example/Memos/", "proxy.example", "https://proxy.example/Memos/product/search"),
     ],
 )
-def test_deployment_that_was_chosen_is_kept(url: str, deployment: str, kind: type) -> None:
-    assert type(dialect(url, "mpg-test", deployment)) is kind
-
-
-def test_deployment_that_does_not_exist_is_refused() -> None:
-    assert refusal(OWN, "", "docker") == "deployment: wants 'auto', 'cloud' or 'self_hosted'."
-
-
-@pytest.mark.parametrize(
-    ("url", "base", "host"),
-    [
-        (f"  {CHINA}//\n", CHINA, "memos.memtensor.cn"),
-        ("HTTPS://API.memt.AI/platform/api/openmem/v1", GLOBAL, "api.memt.ai"),
-        (OWN, OWN, "memos.example:8000"),
-        (f"{OWN}/", OWN, "memos.example:8000"),
-        (f"{OWN}/product", OWN, "memos.example:8000"),
-        (f" {OWN}/product/ ", OWN, "memos.example:8000"),
-        ("https://Gateway.example/Memos/product", "https://gateway.example/Memos", "gateway.example"),
-    ],
-)
-def test_url_is_tidied(url: str, base: str, host: str) -> None:
-    assert (dialect(url).url, dialect(url).host) == (base, host)
+def test_url_is_tidied_and_may_end_in_the_own_server_s_path(
+    memos: FakeMemos, url: str, host: str, sent: str
+) -> None:
+    memos.answers(Answer({"code": 0, "data": {"text_mem": []}}))
+    MemosClient(values(url)).probe()
+    assert memos.requests[0].url == sent
+    assert read(url).host == host
 
 
 NO_SCHEME = "wants an address that starts with https:// or http://"
@@ -107,6 +95,7 @@ NO_ADDRESS = "not a valid address"
         ("http://memos.example\\product", NO_ADDRESS),
         ("http://memos.example:port", NO_ADDRESS),
         ("http://memos.example:99999", NO_ADDRESS),
+        ("http://memos.example:0", NO_ADDRESS),
         ("http://[::1", NO_ADDRESS),
         ("http://memos.example/\x07", "no line ends and no control characters"),
         ("http://mémos.example", "only ASCII characters; write an international name in its xn-- form"),
@@ -119,8 +108,7 @@ def test_url_is_refused_with_advice(url: str, problem: str) -> None:
 
 
 def test_missing_url_is_refused() -> None:
-    with pytest.raises(MemosInputError, match=r"^memos_url: needed\.$"):
-        MemosClient({})
+    assert str(failure(MemosClient, {})) == "memos_url: needed."
 
 
 @pytest.mark.parametrize(
@@ -129,7 +117,8 @@ def test_missing_url_is_refused() -> None:
     ids=ascii,
 )
 def test_cloud_takes_its_key_however_it_was_pasted(key: str) -> None:
-    assert dialect(CHINA, key).authorization == dialect(GLOBAL, key).authorization == "Token mpg-test"
+    for credentials in (read(CHINA, key), read(GLOBAL, key)):
+        assert (credentials.authorization, credentials.key) == ("Token mpg-test", "mpg-test")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +150,7 @@ def test_cloud_needs_a_key(key: str | None) -> None:
     ids=ascii,
 )
 def test_own_server_gets_the_key_in_the_scheme_that_was_typed(key: str | None, sent: str) -> None:
-    assert dialect(OWN, key).authorization == sent
+    assert read(OWN, key).authorization == sent
 
 
 @pytest.mark.parametrize("url", [CHINA, OWN])
@@ -182,16 +171,16 @@ def test_key_is_refused_without_being_shown(url: str, key: str) -> None:
     assert refusal(url, key).removesuffix(" characters.") == f"memos_api_key: {problem}"
 
 
-def test_both_problems_are_told_at_once() -> None:
-    words = refusal("ftp://memos.example", "mpg-te\nst")
-    assert "memos_url: " in words
-    assert "memos_api_key: " in words
+def test_every_problem_is_told_at_once() -> None:
+    assert refusal("ftp://memos.example", "mpg-te\nst", "docker") == (
+        f"memos_url: {NO_SCHEME}. memos_api_key: holds characters that no API key has; copy it again. "
+        "deployment: wants one of auto, cloud, self_hosted."
+    )
 
 
 @pytest.mark.parametrize("url", [CHINA, OWN])
 def test_key_is_in_no_repr(url: str) -> None:
-    credentials = Credentials.parse(values(url))
-    assert credentials.key == "Token mpg-test"
-    shown = [credentials, dialect_for(credentials), MemosClient(values(url))]
+    credentials = read(url)
+    assert credentials.key == "mpg-test"
+    shown = [credentials, MemosClient(values(url)), MemosClient(values(url))._dialect]
     assert not [text for thing in shown for text in (repr(thing), str(thing)) if "mpg-test" in text]
-    assert "mpg-test" not in credentials.model_dump_json()

@@ -1,42 +1,62 @@
-"""What manifest and YAML promise: true to the code, in four languages, and as Dify's loader wants it."""
+"""What the YAML files promise: true to the code and the contract, in four languages."""
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
 import yaml
-from packaging.version import Version
 from pydantic.fields import FieldInfo
 
-from memos_client.models import AddRequest, Credentials, SearchRequest
+from memos_client.credentials import DEPLOYMENTS
+from memos_client.inputs import AddRequest, SearchRequest
 from tests.unit.samples import cases
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"en_US", "zh_Hans", "ja_JP", "pt_BR"}
 FILES = ["manifest.yaml", "provider/memos.yaml", "tools/search_memory.yaml", "tools/add_memory.yaml"]
 DECLARED = {name: yaml.safe_load((ROOT / name).read_text()) for name in FILES}
-MANIFEST, PROVIDER, SEARCH, ADD = DECLARED.values()
+_, PROVIDER, SEARCH, ADD = DECLARED.values()
+TOOLS = {"search_memory": SEARCH, "add_memory": ADD}
 CREDENTIALS = PROVIDER["credentials_for_provider"]
-MODELS = {"search_memory": (SEARCH, SearchRequest), "add_memory": (ADD, AddRequest)}
 PARAMETERS = {
-    f"{tool}-{parameter['name']}": (parameter, model.model_fields[parameter["name"]])
-    for tool, (declared, model) in MODELS.items()
-    for parameter in declared["parameters"]
+    f"{tool['identity']['name']}-{parameter['name']}": (parameter, model.model_fields[parameter["name"]])
+    for tool, model in ((SEARCH, SearchRequest), (ADD, AddRequest))
+    for parameter in tool["parameters"]
+}
+# In the order of the node's panel; all others are of type string and what Dify calls settings.
+PANELS = {
+    "search_memory": "query user_id memory_limit_number kinds filter relativity knowledgebase_ids on_error",
+    "add_memory": """user_messages ai_messages user_id conversation_id labels kinds extract_prompt async_mode
+        on_error messages""",
+}
+INPUT_VARIABLES = {"query", "user_messages", "ai_messages"}
+TYPES = {
+    **dict.fromkeys(("memory_limit_number", "relativity"), "number"),
+    **dict.fromkeys(("kinds", "on_error"), "select"),
+    "async_mode": "boolean",
+    "messages": "array",
+}
+OUTPUTS = {
+    "search_memory": """memory_context:string memories:array[object] count:integer found:boolean
+        user_id:string user_key:string error:string""",
+    "add_memory": """status:string task_id:string memory_ids:array[string] message_count:integer
+        user_id:string user_key:string conversation_id:string error:string""",
 }
 
 
-def translated(value: Any, path: str) -> Iterator[tuple[str, dict[str, str]]]:
+def texts(value: Any, path: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Every text in several languages, with the path to it."""
     if isinstance(value, dict) and any(re.fullmatch("[a-z]{2}_[A-Za-z]+", str(name)) for name in value):
         yield path, value
     elif isinstance(value, dict | list):
         for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from translated(part, f"{path}.{name}")
+            yield from texts(part, f"{path}.{name}")
 
 
-TEXTS = dict(text for name, declared in DECLARED.items() for text in translated(declared, f"{name}:"))
+TEXTS = dict(text for name, declared in DECLARED.items() for text in texts(declared, f"{name}:"))
+LABELS = {path: text for path, text in TEXTS.items() if path.startswith("tools/") and path.endswith(".label")}
 
 
 def bounds(field: FieldInfo) -> dict[str, float]:
@@ -44,44 +64,32 @@ def bounds(field: FieldInfo) -> dict[str, float]:
     # Of an optional number, the bounds belong to what stands beside None.
     details = [*field.metadata, *(part for kind in get_args(field.annotation) for part in get_args(kind))]
     details += [inner for detail in details for inner in getattr(detail, "metadata", [])]
-    found = [(word, getattr(detail, sign, None)) for word, sign in BOUNDS for detail in details]
+    signs = (("min", "ge"), ("max", "le"))
+    found = [(word, getattr(detail, sign, None)) for word, sign in signs for detail in details]
     return {word: bound for word, bound in found if bound is not None}
 
 
-BOUNDS = (("min", "ge"), ("max", "le"))
-
-
-@cases("declared, model", MODELS)
-def test_parameters_are_those_of_the_code(declared: dict[str, Any], model: Any) -> None:
-    assert [parameter["name"] for parameter in declared["parameters"]] == list(model.model_fields)
-
-
-@cases("parameter, field", PARAMETERS)
-def test_default_and_bounds_are_those_of_the_code(parameter: dict[str, Any], field: FieldInfo) -> None:
-    # The code needs a user; Dify names the one of the run.
-    assert parameter["required"] is (field.is_required() and parameter["name"] != "user_id")
-    plain = isinstance(field.default, bool | int)
-    assert parameter.get("default") == (field.default if plain else None)
-    assert {word: parameter[word] for word, _ in BOUNDS if word in parameter} == bounds(field)
-    assert (parameter["type"] == "number") is bool(bounds(field))
-    assert (parameter["type"] == "boolean") is isinstance(field.default, bool)
+@cases("tool", TOOLS)
+def test_parameters_are_those_of_the_contract_in_its_order(tool: Any) -> None:
+    parameters = tool["parameters"]
+    assert [parameter["name"] for parameter in parameters] == PANELS[tool["identity"]["name"]].split()
+    assert sum(parameter["form"] == "form" for parameter in parameters) <= 8
 
 
 @cases("parameter, field", PARAMETERS)
-def test_parameter_uses_what_every_dify_knows(parameter: dict[str, Any], field: FieldInfo) -> None:
-    assert field
-    allowed = {"name", "type", "required", "form", "default", "min", "max", "label", "human_description"}
-    assert parameter.keys() - {"llm_description"} <= allowed
-    assert {"label", "human_description"} <= parameter.keys()
-    assert parameter["type"] in {"string", "number", "boolean", "array"}
-    assert parameter["form"] in {"llm", "form"}
-    assert bool(parameter.get("llm_description")) is (parameter["form"] == "llm")
-    assert all(word[0].isupper() for word in parameter["label"]["en_US"].split())
-
-
-def test_a_model_writes_only_what_was_said_and_what_to_look_for() -> None:
-    written = {parameter["name"] for parameter, _ in PARAMETERS.values() if parameter["form"] == "llm"}
-    assert written == {"query", "user_messages", "ai_messages"}
+def test_parameter_is_declared_as_the_code_reads_it(parameter: dict[str, Any], field: FieldInfo) -> None:
+    name, kind = parameter["name"], parameter["type"]
+    assert kind == TYPES.get(name, "string")
+    assert parameter["form"] == ("llm" if name in INPUT_VARIABLES else "form")
+    assert parameter["required"] is (name == "query")
+    told = isinstance(field.default, bool | int) or kind == "select"
+    assert parameter.get("default") == (field.default if told else None)
+    assert {word: parameter[word] for word in ("min", "max") if word in parameter} == bounds(field)
+    options = [option["value"] for option in parameter.get("options", [])]
+    assert options == (list(get_args(field.annotation)) if kind == "select" else [])
+    known = {"name", "type", "required", "form", "default", "min", "max", "options", "label"}
+    known |= {"llm_description"} if name in INPUT_VARIABLES else set()
+    assert parameter.keys() - known == {"human_description"}
 
 
 @cases("text", TEXTS)
@@ -90,106 +98,42 @@ def test_text_is_in_exactly_four_languages(text: dict[str, str]) -> None:
     assert all(isinstance(words, str) and 1 <= len(words.strip()) < 1024 for words in text.values())
 
 
+@cases("label", LABELS)
+def test_label_fits_into_the_node(label: dict[str, str]) -> None:
+    assert max(len(label["en_US"]), len(label["pt_BR"])) <= 28
+    assert max(len(label["zh_Hans"]), len(label["ja_JP"])) <= 12
+
+
 def test_everything_that_people_read_is_translated() -> None:
-    for declared in (SEARCH, ADD):
-        assert declared["identity"]["label"].keys() == declared["description"]["human"].keys() == LANGUAGES
-        assert declared["description"]["llm"].strip()
-    for credential in CREDENTIALS.values():
-        assert {"label", "help", "url"} <= credential.keys()
-        assert all(option["label"].keys() == LANGUAGES for option in credential.get("options", []))
-    wanted = {"label", "human_description", "human", "description", "placeholder", "help"}
-    assert {path.rpartition(".")[2] for path in TEXTS} == wanted
+    assert SEARCH["description"]["llm"].strip()
+    assert ADD["description"]["llm"].strip()
+    kinds = {path.rpartition(".")[2] for path in TEXTS}
+    assert kinds == {"label", "human_description", "human", "description", "placeholder", "help"}
 
 
-def test_outputs_are_those_of_the_contract_and_of_no_reserved_name() -> None:
-    kinds = [
-        {
-            name: output["type"] + (f"[{output['items']['type']}]" if "items" in output else "")
-            for name, output in declared["output_schema"]["properties"].items()
-            if output["description"]
-        }
-        for declared in (SEARCH, ADD)
+@cases("tool", TOOLS)
+def test_outputs_are_those_of_the_contract(tool: Any) -> None:
+    schema = tool["output_schema"]
+    assert schema["type"] == "object"
+    assert OUTPUTS[tool["identity"]["name"]].split() == [
+        f"{name}:{output['type']}" + (f"[{output['items']['type']}]" if "items" in output else "")
+        for name, output in schema["properties"].items()
+        if output["description"]
     ]
-    assert SEARCH["output_schema"]["type"] == ADD["output_schema"]["type"] == "object"
-    assert not {"text", "json", "files"} & {*kinds[0], *kinds[1]}
-    assert kinds == [
-        {
-            "memory_context": "string",
-            "memories": "array[object]",
-            "count": "integer",
-            "found": "boolean",
-            "user_id": "string",
-        },
-        {
-            "status": "string",
-            "task_id": "string",
-            "memory_ids": "array[string]",
-            "message_count": "integer",
-            "user_id": "string",
-            "conversation_id": "string",
-        },
-    ]
+    assert not {"text", "json", "files"} & schema["properties"].keys()  # Dify keeps these for itself
 
 
-def test_credentials_are_those_of_the_code_and_still_fit_version_0_0_4() -> None:
-    fields = Credentials.model_fields
-    types = {name: (credential["type"], credential["required"]) for name, credential in CREDENTIALS.items()}
-    assert types == {
-        "memos_url": ("text-input", fields["memos_url"].is_required()),
-        "memos_api_key": ("secret-input", fields["memos_api_key"].is_required()),
-        "deployment": ("select", fields["deployment"].is_required()),
+def test_credentials_still_fit_version_0_0_4() -> None:
+    forms = {name: (one["type"], one["required"], one.get("default")) for name, one in CREDENTIALS.items()}
+    assert forms == {
+        "memos_url": ("text-input", True, "https://memos.memtensor.cn/api/openmem/v1"),
+        "memos_api_key": ("secret-input", False, None),
+        "deployment": ("select", False, "auto"),
     }
-    assert list(CREDENTIALS) == list(fields)
-    assert CREDENTIALS["memos_url"]["default"] == "https://memos.memtensor.cn/api/openmem/v1"
-    assert "default" not in CREDENTIALS["memos_api_key"]
-    deployments = [option["value"] for option in CREDENTIALS["deployment"]["options"]]
-    assert deployments == list(get_args(fields["deployment"].annotation))
-    assert CREDENTIALS["deployment"]["default"] == fields["deployment"].default == "auto"
+    assert [option["value"] for option in CREDENTIALS["deployment"]["options"]] == list(DEPLOYMENTS)
 
 
-@cases("declared", DECLARED)
-def test_files_that_are_named_exist(declared: dict[str, Any]) -> None:
-    identity = declared.get("identity", declared)
-    icons = [identity[name] for name in ("icon", "icon_dark") if name in identity]
-    assert all("/" not in icon and (ROOT / "_assets" / icon).is_file() for icon in icons)
-    sources = [declared["extra"]["python"]["source"]] if "extra" in declared else []
-    sources += declared.get("tools", []) + declared.get("plugins", {}).get("tools", [])
-    assert sources
-    assert all((ROOT / source).is_file() for source in sources)
-
-
-def test_names_fit_together() -> None:
-    assert (MANIFEST["author"], MANIFEST["name"]) == ("memtensor", "memos")
-    assert PROVIDER["identity"]["name"] == "memos"
-    assert {declared["identity"]["author"] for declared in (PROVIDER, SEARCH, ADD)} == {"memtensor"}
-    assert MANIFEST["plugins"] == {"tools": ["provider/memos.yaml"]}
-    assert PROVIDER["tools"] == [f"tools/{declared['identity']['name']}.yaml" for declared in (SEARCH, ADD)]
-
-
-def test_version_is_the_first_of_its_file_and_one_that_all_parsers_take() -> None:
-    text = (ROOT / "manifest.yaml").read_text()
-    assert re.findall(r"^\s*version\s*:.*$", text, re.MULTILINE)[0] == f"version: {MANIFEST['version']}"
-    assert re.fullmatch(r"\d{1,4}(\.\d{1,4}){2}", MANIFEST["version"])
-    assert Version(MANIFEST["version"]) > Version("0.0.4")
-    assert {"author: memtensor", "name: memos"} <= set(text.splitlines())
-
-
-def test_manifest_obeys_the_loader() -> None:
-    meta, resource = MANIFEST["meta"], MANIFEST["resource"]
-    assert MANIFEST["type"] == "plugin"
-    assert resource["permission"] == {"tool": {"enabled": True}}
-    assert resource["memory"] > 0
-    assert (meta["version"], sorted(meta["arch"])) == ("0.0.1", ["amd64", "arm64"])
-    assert meta["runner"] == {"language": "python", "version": "3.12", "entrypoint": "main"}
-    # Lists as parameters need 1.9.0.
-    assert re.fullmatch(r"\d+\.\d+\.\d+", meta["minimum_dify_version"])
-    assert Version(meta["minimum_dify_version"]) >= Version("1.9.0")
-    assert {*MANIFEST["tags"], *PROVIDER["identity"]["tags"]} <= {"utilities", "productivity"}
-    assert datetime.fromisoformat(MANIFEST["created_at"]) <= datetime.now(UTC)
-
-
-def test_manifest_obeys_the_marketplace() -> None:
-    assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", MANIFEST["repo"])
-    assert re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", MANIFEST["contact"])
-    assert MANIFEST["privacy"] == "PRIVACY.md"
-    assert MANIFEST["network"] == {"domains": ["memos.memtensor.cn", "api.memt.ai"]}
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_help_of_a_credential_can_be_copied(name: str) -> None:
+    assert CREDENTIALS[name]["help"].keys() == LANGUAGES
+    assert "url" not in CREDENTIALS[name]  # it makes the whole help one link

@@ -1,29 +1,28 @@
 """Who may import whom, and what plugin code never does."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from dify_plugin import Tool, ToolProvider
 
 ROOT = Path(__file__).parents[2]
-CLIENT = sorted((ROOT / "memos_client").glob("*.py"))
-DIFY = [ROOT / "main.py", *sorted((ROOT / "provider").glob("*.py")), *sorted((ROOT / "tools").glob("*.py"))]
-PLUGIN = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in CLIENT + DIFY}
-# Inside memos_client, a module imports only those of a lower floor.
-FLOORS = {
-    "__init__": 0,
-    "errors": 0,
-    "prompt": 0,
-    "connections": 0,
-    "envelope": 1,
-    "models": 1,
-    "results": 2,
-    "dialects": 3,
-    "client": 4,
-}
+FILES = [file for folder in ("memos_client", "provider", "tools") for file in (ROOT / folder).glob("*.py")]
+PLUGIN = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in [ROOT / "main.py", *FILES]}
+SHOWN = {"provider/memos.py": ToolProvider, "tools/add_memory.py": Tool, "tools/search_memory.py": Tool}
+# Of these, none imports from one that stands before it.
+FLOORS = [
+    {"client"},
+    {"cloud", "self_hosted"},
+    {"inputs", "kinds", "memories"},
+    {"fields", "identity", "labels"},
+    {"errors", "texts"},
+]
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -38,25 +37,28 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def importers(package: str) -> set[str]:
+def importers(*packages: str) -> set[str]:
     return {
         name
         for name, tree in PLUGIN.items()
-        if any(module.split(".")[0] == package for module in imports(tree))
+        if any(f"{module}.".startswith(f"{package}.") for module in imports(tree) for package in packages)
     }
 
 
-def test_one_module_knows_requests() -> None:
-    assert importers("requests") == {"memos_client/client.py"}
+CLIENT = {Path(name).stem: tree for name, tree in PLUGIN.items() if name.startswith("memos_client/")}
+KNOWS = {
+    module: {other for other in CLIENT if f"memos_client.{other}" in set(imports(tree))}
+    for module, tree in CLIENT.items()
+}
+
+
+def test_one_module_knows_http_and_sockets() -> None:
+    known = ("requests", "urllib3", "ssl", "socket", "gevent", "http.client", "http.cookiejar")
+    assert importers(*known) == {"memos_client/transport.py"}
 
 
 def test_only_what_dify_loads_knows_dify() -> None:
-    assert importers("dify_plugin") == {
-        "main.py",
-        "provider/memos.py",
-        "tools/add_memory.py",
-        "tools/search_memory.py",
-    }
+    assert importers("dify_plugin") == {"main.py", *SHOWN}
 
 
 def test_client_works_without_dify() -> None:
@@ -65,33 +67,39 @@ def test_client_works_without_dify() -> None:
 
 
 def test_provider_and_tools_know_nothing_of_each_other() -> None:
-    assert importers("tools") == set()
-    assert importers("provider") == set()
+    assert importers("tools") == importers("provider") == set()
 
 
 def test_main_starts_the_plugin_and_nothing_else() -> None:
     assert {module.split(".")[0] for module in imports(PLUGIN["main.py"])} == {"dify_plugin"}
 
 
-@pytest.mark.parametrize("file", CLIENT, ids=lambda file: file.stem)
-def test_imports_inside_the_client_point_down(file: Path) -> None:
-    known = {
-        module.removeprefix("memos_client.").split(".")[0]
-        for module in imports(PLUGIN[f"memos_client/{file.name}"])
-        if module.startswith("memos_client.")
-    }
-    assert known <= FLOORS.keys()
-    assert all(FLOORS[module] < FLOORS[file.stem] for module in known)
+def test_imports_inside_the_client_point_one_way() -> None:
+    order = list(TopologicalSorter(KNOWS).static_order())  # raises an error for a circle
+    reached: dict[str, set[str]] = {}
+    for module in order:
+        reached[module] = KNOWS[module].union(*(reached[other] for other in KNOWS[module]))
+    for level, floor in enumerate(FLOORS):
+        above = set().union(*FLOORS[:level])
+        assert not {module: reached[module] & above for module in floor if reached[module] & above}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_dify_finds_exactly_one_class_in_each_module(name: str) -> None:
+    module = importlib.import_module(name.removesuffix(".py").replace("/", "."))
+    classes = [
+        thing for thing in vars(module).values() if isinstance(thing, type) and thing is not SHOWN[name]
+    ]
+    assert sum(issubclass(thing, SHOWN[name]) for thing in classes) == 1
 
 
 @pytest.mark.parametrize("name", PLUGIN)
 def test_plugin_code_writes_to_no_stream_and_no_log(name: str) -> None:
-    names = {node.id for node in ast.walk(PLUGIN[name]) if isinstance(node, ast.Name)}
-    assert "print" not in names
-    modules = {module.split(".")[0] for module in imports(PLUGIN[name])}
-    assert not modules & {"logging", "warnings"}
-    attributes = {node.attr for node in ast.walk(PLUGIN[name]) if isinstance(node, ast.Attribute)}
-    assert not attributes & {"stdout", "stderr", "create_log_message"}
+    nodes = list(ast.walk(PLUGIN[name]))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    assert not used & {"print", "stdout", "stderr", "create_log_message"}
+    assert not {module.split(".")[0] for module in imports(PLUGIN[name])} & {"logging", "warnings"}
 
 
 @pytest.mark.parametrize("name", PLUGIN)
@@ -102,24 +110,11 @@ def test_no_error_is_caught_unnamed(name: str) -> None:
         assert not caught & {"Exception", "BaseException"}
 
 
-def test_one_place_asks_for_the_deployment() -> None:
-    places = {
-        (name, function.name)
-        for name, tree in PLUGIN.items()
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
-        if (isinstance(node, ast.Attribute) and node.attr == "deployment")
-        or (
-            isinstance(node, ast.Compare)
-            and {"cloud", "self_hosted"}
-            & {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
-        )
-        or (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "isinstance"
-            and "Dialect" in ast.unparse(node.args[1])
-        )
+def test_one_module_picks_the_dialect_and_asks_for_the_deployment() -> None:
+    assert importers("memos_client.cloud", "memos_client.self_hosted") == {"memos_client/client.py"}
+    asking = {
+        module
+        for module, tree in CLIENT.items()
+        if any(isinstance(node, ast.Attribute) and node.attr == "deployment" for node in ast.walk(tree))
     }
-    assert places == {("memos_client/dialects.py", "dialect_for")}
+    assert asking == {"client", "credentials"}

@@ -1,0 +1,203 @@
+"""What goes in: one model for each tool, which reads its parameters from whatever Dify sends."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from memos_client.errors import MemosInputError
+from memos_client.fields import (
+    Instructions,
+    Limit,
+    MessageText,
+    Query,
+    Relevance,
+    Separated,
+    Switch,
+    decoded,
+    is_absent,
+)
+from memos_client.identity import Caller, ConversationId, UserId
+from memos_client.kinds import SELECTIONS, Kind
+from memos_client.labels import Conditions, ConditionsField, Labels, LabelsField
+from memos_client.messages import Message
+
+# By the whole type of a problem or, failing that, by what stands before its first "_".
+_WORDS = {
+    "missing": "needed",
+    "string_too_long": "at most {max_length} characters",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "wants {expected}",
+    "model_type": "wants an object with role and content",
+    "list_type": "wants a JSON array",
+    "dict_type": "wants a JSON object",
+    "value_error": "{error}",
+    "string": "wants text",
+    "int": "wants a whole number",
+    "float": "wants a number",
+    "finite": "wants a number",
+    "bool": "wants true or false",
+    "datetime": "wants a time such as 2026-01-31 09:30:00",
+}
+_LONGEST_WORDS = 300
+
+
+def _words(problem: ErrorDetails) -> str:
+    kind = problem["type"]
+    words = _WORDS.get(kind) or _WORDS.get(kind.partition("_")[0]) or problem["msg"]
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem["loc"])
+    where = "".join(steps).lstrip(".")
+    words = words.format(**problem.get("ctx", {}))
+    # What is named may be of any length and on any number of lines.
+    text = " ".join(f"{where}: {words}".removeprefix(": ").split())
+    return f"{text[:_LONGEST_WORDS]}…" if len(text) > _LONGEST_WORDS else f"{text}."
+
+
+class Input(BaseModel):
+    """Values as Dify sends them, of which missing, null, "", white space, `[null]` and `[""]` mean absent."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    said: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold what a user or a model wrote; all others are a builder's."""
+
+    user_id: UserId = Field(default="", validate_default=True)
+    on_error: Literal["fail", "continue"] = "fail"
+
+    _problem: str = PrivateAttr("")
+    _user_key: str = PrivateAttr("")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], caller: Caller) -> Self:
+        """Read `values`.
+
+        Where the run continues on errors, a problem with what was said is kept for `check`.
+
+        Raises:
+            MemosInputError: Names every field that is missing or malformed, never its value.
+        """
+        present = {name: value for name, value in values.items() if not is_absent(value)}
+        try:
+            request = cls.model_validate(dict.fromkeys(cls.said, "") | present, context=caller)
+            problem = request.lacks
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+            problem = " ".join(dict.fromkeys(map(_words, problems)))
+            if not all(found["loc"] and found["loc"][0] in cls.said for found in problems):
+                raise MemosInputError(problem) from None
+            of_the_builder = {name: value for name, value in present.items() if name not in cls.said}
+            request = cls.model_validate(of_the_builder, context=caller)
+        if problem and request.on_error == "fail":
+            raise MemosInputError(problem)
+        request._problem = problem  # noqa: SLF001 - of this class
+        request._user_key = caller.user_key(request.user_id)  # noqa: SLF001 - the same
+        return request
+
+    @property
+    def lacks(self) -> str:
+        """What is missing in what was said, in words; "" if nothing is."""
+        return ""
+
+    @property
+    def continues(self) -> bool:
+        """Whether the run goes on when MemOS fails."""
+        return self.on_error == "continue"
+
+    @property
+    def user_key(self) -> str:
+        """The key by which an agent reaches this user's memory."""
+        return self._user_key
+
+    def check(self) -> None:
+        """Raise what `parse` kept.
+
+        Raises:
+            MemosInputError: What was said can't be sent.
+        """
+        if self._problem:
+            raise MemosInputError(self._problem)
+
+
+Selection = Literal["facts", "facts_and_preferences", "all"]
+
+
+class SearchRequest(Input):
+    """The parameters of the tool Search Memory."""
+
+    said = ("query",)
+
+    query: Query = ""
+    memory_limit_number: Limit = 6
+    kinds: Selection = "facts_and_preferences"
+    filter: ConditionsField = Conditions()
+    relativity: Relevance | None = None
+    knowledgebase_ids: Separated = ()
+
+    @property
+    def wanted(self) -> tuple[Kind, ...]:
+        """The kinds of memory to look for."""
+        return SELECTIONS[self.kinds]
+
+    @field_validator("filter", "knowledgebase_ids")
+    @classmethod
+    def _only_for_nodes(cls, value: Any, info: ValidationInfo[Caller]) -> Any:
+        caller = info.context
+        if isinstance(value, Conditions) and value.raw:
+            caller.require_app("a raw filter")
+        elif isinstance(value, tuple) and value:
+            caller.require_app("this field")
+        return value
+
+
+class AddRequest(Input):
+    """The parameters of the tool Add Memory."""
+
+    said = ("user_messages", "ai_messages")
+
+    user_messages: MessageText = ""
+    ai_messages: MessageText = ""
+    conversation_id: ConversationId = Field(default="", validate_default=True)
+    labels: LabelsField = Labels()
+    kinds: Selection = "facts_and_preferences"
+    extract_prompt: Instructions = ""
+    async_mode: Switch = True
+    messages: Annotated[list[Message], FailFast(), BeforeValidator(decoded)] = []
+
+    @property
+    def wanted(self) -> tuple[Kind, ...]:
+        """The kinds of memory to extract."""
+        return SELECTIONS[self.kinds]
+
+    @cached_property
+    def turns(self) -> list[Message]:
+        """The messages that say something."""
+        given = self.messages or [
+            Message(role="user", content=self.user_messages),
+            Message(role="assistant", content=self.ai_messages),
+        ]
+        return [turn for turn in given if turn.says_something]
+
+    @property
+    def lacks(self) -> str:
+        """What is missing in what was said, in words; "" if nothing is."""
+        return "" if self.turns else "user_messages, ai_messages: at least one message with text is needed."
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.messages and (self.user_messages or self.ai_messages):
+            raise ValueError("messages: give either messages, or user_messages and ai_messages")
+        return self

@@ -1,0 +1,75 @@
+"""A user of the plugin on MemOS's own server, as a chatflow's nodes serve them."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.request import Request, urlopen
+
+from sandbox.memos_server import MemosServer
+from sandbox.plugin_process import Invocation, PluginProcess
+from tests.runtime.conftest import KEY
+
+_LONGEST_REFINEMENT = 60.0
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user whom MemOS does not know yet, unless `user_id` names one that it does."""
+
+    plugin: PluginProcess
+    server: MemosServer
+    user_id: str = field(default_factory=lambda: f"person-{uuid.uuid4()}")
+
+    def call(self, tool: str, parameters: Mapping[str, Any], app_id: str | None = "app-1") -> Invocation:
+        """Call a tool."""
+        known = {"memos_url": self.server.url, "memos_api_key": KEY}
+        return self.plugin.invoke(
+            tool, parameters, known, user_id=self.user_id, conversation_id="c1", app_id=app_id
+        )
+
+    def say(self, text: str = "", **parameters: Any) -> Invocation:
+        """Have a message of this person stored, with Add Memory's defaults for all that is not given."""
+        done = self.call("add_memory", {"user_messages": text} | parameters)
+        assert done.error is None, done.error
+        return done
+
+    def recall(self, query: str = "What is known?", **parameters: Any) -> Invocation:
+        """Search this person's memory, with Search Memory's defaults for all that is not given."""
+        done = self.call("search_memory", {"query": query} | parameters)
+        assert done.error is None, done.error
+        return done
+
+    def wait_for_refinement(self) -> None:
+        """Wait until MemOS's model has read all that was said; before, it is stored as it came.
+
+        Raises:
+            AssertionError: It takes too long.
+        """
+        end = time.monotonic() + _LONGEST_REFINEMENT
+        while any("mode:fast" in memory.get("tags", ()) for memory in self.memories()):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
+    def memories(self) -> list[dict[str, Any]]:
+        """All memories of this person, of whom there are not many."""
+        return self.recall(memory_limit_number=25).variables["memories"]
+
+
+@contextmanager
+def unread(server: MemosServer) -> Iterator[None]:
+    """No model reads what is added in this block: MemOS keeps it as it came."""
+    _set_model(server, "error")
+    try:
+        yield
+    finally:
+        _set_model(server, "ok")
+
+
+def _set_model(server: MemosServer, mode: str) -> None:
+    order = Request(f"{server.model_url}/control", json.dumps({"mode": mode}).encode())  # noqa: S310 - the sandbox's
+    with urlopen(order):  # noqa: S310 - the same
+        pass
