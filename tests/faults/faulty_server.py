@@ -62,6 +62,10 @@ class Wire:
         self._server.arrivals.append(arrival)
         return arrival
 
+    def wait_for_bytes(self) -> None:
+        """Wait until there is something to read, and leave it unread."""
+        self._connection.recv(1, socket.MSG_PEEK)
+
     def byte(self) -> bytes:
         """Wait for the first byte of a request, or of anything else."""
         if not (byte := self._reader.read(1)):

@@ -141,8 +141,8 @@ def shakes_hands_slowly(wire: Wire) -> None:
 
 
 def resets_at_once(wire: Wire) -> None:
-    """End the connection with an RST while a request comes in."""
-    wire.wait(0.1)
+    """End the connection with an RST as soon as a request comes in."""
+    wire.wait_for_bytes()
     wire.reset()
 
 
