@@ -1,17 +1,22 @@
 """The API of MemOS's managed cloud (memos-docs.openmem.net, "API reference"): paths, bodies, replies."""
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from memos_client.credentials import Credentials
 from memos_client.errors import bad_reply
 from memos_client.fields import present
-from memos_client.inputs import AddRequest, SearchRequest
-from memos_client.kinds import KINDS
+from memos_client.inputs import AddRequest, FeedbackRequest, ListRequest, SearchRequest
+from memos_client.kinds import KINDS, Kind
 from memos_client.labels import Conditions
-from memos_client.memories import Added, Lists
+from memos_client.memories import Added, Lists, Lookup
+from memos_client.transport import LARGEST_REPLY
 
 # Told to MemOS with every call, as the plugin's versions before 1.0.0 did.
 _SOURCE = "Dify"
+# The most that a page may have of each kind.
+_LARGEST_PAGE = 50
 
 
 class CloudDialect:
@@ -19,6 +24,11 @@ class CloudDialect:
 
     add_path = "/add/message"
     search_path = "/search/memory"
+    list_path = "/get/memory"
+    delete_path = "/delete/memory"
+    feedback_path = "/add/feedback"
+    largest_list = LARGEST_REPLY
+    not_found_advice = ""
 
     def __init__(self, credentials: Credentials) -> None:
         self.url = credentials.url
@@ -49,9 +59,12 @@ class CloudDialect:
         Raises:
             MemosReplyError: It holds no lists of memories.
         """
+        return self._lists(data, request.wanted)
+
+    def _lists(self, data: Any, wanted: Sequence[Kind]) -> Lists:
         if not isinstance(data, dict):
             raise bad_reply(self._host, "no lists of memories")
-        lists = {kind: data.get(kind.items) or [] for kind in request.wanted}
+        lists = {kind: data.get(kind.items) or [] for kind in wanted}
         for kind, items in lists.items():
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise bad_reply(self._host, f"{kind.items} is no list of memories")
@@ -84,13 +97,93 @@ class CloudDialect:
         """
         if data is None and request.async_mode:
             return Added("running")
+        return self._accepted(data, "running" if request.async_mode else "completed")
+
+    def _accepted(self, data: Any, usual_status: str) -> Added:
         if not isinstance(data, dict) or not (data.get("success") is True or data.get("status")):
             raise bad_reply(self._host, "no word of success")
         # Any other word than completed is one on the way there; failed never comes this far.
-        done = data.get("status", "running" if request.async_mode else "completed") == "completed"
+        done = data.get("status", usual_status) == "completed"
         task_id = data.get("task_id")
         name = str(task_id)[:100] if isinstance(task_id, str | int) else ""
         return Added("completed" if done else "running", name)
+
+    def list_body(self, request: ListRequest, page: int) -> dict[str, Any]:
+        """The body of a listing: a page of the server's, which holds so many memories of each kind."""
+        return present(
+            user_id=request.user_id,
+            page=page,
+            size=_LARGEST_PAGE,
+            include_memory_view=[kind.view for kind in request.wanted],
+            filter=_filter(request.filter),
+        )
+
+    def read_list(self, data: Any, request: ListRequest) -> Lists:
+        """Read the `data` of the reply to a listing.
+
+        Raises:
+            MemosReplyError: It holds no lists of memories.
+        """
+        return self._lists(data, request.wanted)
+
+    def is_last_page(self, data: Any, page: int) -> bool:
+        """Whether no page follows: of its totals, only that of pages counts over all kinds."""
+        pages = data.get("pages")
+        if isinstance(pages, int):
+            return page >= pages
+        return not any(data.get(kind.items) for kind in KINDS)
+
+    def candidates(self, request: SearchRequest) -> Lookup:
+        """The request by which to find what reads as `request.query` does: a search with nothing left out."""
+        return Lookup(self.search_path, self.search_body(_widest(request)))
+
+    def read_candidates(self, data: Any, request: SearchRequest) -> Lists:
+        """Read the `data` of its reply.
+
+        Raises:
+            MemosReplyError: It holds no lists of memories.
+        """
+        return self.read_search(data, request)
+
+    def lookups(self, _: str, memory_ids: Sequence[str]) -> list[Lookup]:
+        """The requests by which to see which of these memories there are: one for each."""
+        return [Lookup(f"/get/memory/{quote(memory_id, safe='')}") for memory_id in memory_ids]
+
+    def read_lookup(self, data: Any, user_id: str) -> set[str]:
+        """Read the `data` of the reply to a lookup: the ids of memories that are this user's.
+
+        Raises:
+            MemosReplyError: It is neither a memory nor None, which proves nothing.
+        """
+        if not isinstance(data, dict | None):
+            raise bad_reply(self._host, "no memory")
+        if not data or data.get("user_id") != user_id or data.get("status") == "deleted":
+            return set()
+        return {str(data.get("id"))}
+
+    def delete_body(self, user_id: str, memory_ids: Sequence[str]) -> dict[str, Any]:
+        """The body of a deletion: of these memories, whosever they are, or of all that are the user's."""
+        return {"memory_ids": list(memory_ids)} if memory_ids else {"user_id": user_id}
+
+    def feedback_body(self, request: FeedbackRequest) -> dict[str, Any]:
+        """The body of a feedback."""
+        return {
+            "user_id": request.user_id,
+            "conversation_id": request.conversation_id,
+            "feedback_content": request.feedback,
+        }
+
+    def read_feedback(self, data: Any) -> Added:
+        """Read the `data` of the reply to a feedback.
+
+        Raises:
+            MemosReplyError: It does not say that the feedback was accepted.
+        """
+        return self._accepted(data, "running")
+
+
+def _widest(request: SearchRequest) -> SearchRequest:
+    return request.model_copy(update={"memory_limit_number": 25, "relativity": 0.0})
 
 
 def _filter(conditions: Conditions) -> dict[str, Any] | None:

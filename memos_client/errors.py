@@ -12,6 +12,7 @@ class MemosError(Exception):
         advice: What to do about it; by default the advice of the class.
         refused: Whether the request certainly changed nothing; by default as is usual for the class.
         of_the_builder: Whether only the app's builder can mend it: no run goes on with it.
+        code: MemOS's code or the HTTP status, where the error stands for one.
     """
 
     usual_advice: ClassVar[str] = ""
@@ -24,16 +25,18 @@ class MemosError(Exception):
         *,
         refused: bool | None = None,
         of_the_builder: bool = False,
+        code: int | None = None,
     ) -> None:
         self.fact = fact
         self.of_the_builder = of_the_builder
+        self.code = code
         self.advice = self.usual_advice if advice is None else advice
         self.refused = self.usually_refused if refused is None else refused
         super().__init__(f"{self.fact} {self.advice}".rstrip())
 
-    def adding(self, doubt: str) -> "MemosError":
-        """The same error with another sentence between fact and advice."""
-        return type(self)(f"{self.fact} {doubt}", self.advice, refused=self.refused)
+    def adding(self, sentence: str, *, refused: bool = False) -> "MemosError":
+        """The same error with another sentence between fact and advice, by default one of doubt."""
+        return type(self)(f"{self.fact} {sentence}", self.advice, refused=refused, code=self.code)
 
 
 class MemosInputError(MemosError):
@@ -166,12 +169,13 @@ def error_of_code(host: str, code: int, words: str) -> MemosError:
     answer = f"{code}: {words}" if words else str(code)
     advice = own_advice[0] if own_advice else kind.usual_advice or _OTHER_VALUES
     refused = code // 100 == 4 or kind.usually_refused  # noqa: PLR2004 - HTTP's own number
-    return kind(f"MemOS at {host} answered {answer}.", advice, refused=refused)
+    return kind(f"MemOS at {host} answered {answer}.", advice, refused=refused, code=code)
 
 
-def bad_reply(host: str, what: str, *, refused: bool = False) -> MemosReplyError:
+def bad_reply(host: str, what: str, advice: str | None = None, *, refused: bool = False) -> MemosReplyError:
     """Build the error for a reply that does not fit; `what` is the shortest description of it."""
-    return MemosReplyError(f"MemOS at {host} sent a reply that is not understood ({what}).", refused=refused)
+    fact = f"MemOS at {host} sent a reply that is not understood ({what})."
+    return MemosReplyError(fact, advice, refused=refused)
 
 
 def forbidden_page(host: str) -> MemosError:

@@ -119,6 +119,17 @@ def _separated(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
+def _memory_ids(value: Any) -> tuple[str, ...]:
+    # What Dify makes of a variable that holds a list, in a field for text: "['m1', 'm2']".
+    if isinstance(value, str) and len(value) <= _LONGEST_PRINTED and _is_printed(value.strip()):
+        value = ast.literal_eval(value.strip())
+    ids = tuple(identifier(memory_id) for memory_id in _separated(value))
+    # The cloud has them in the path of its address, where dots alone mean another one.
+    if not all(memory_id.strip(".") for memory_id in ids):
+        raise ValueError("an id is more than dots")
+    return ids
+
+
 def pieces(text: str) -> list[str]:
     """Part a text at commas, semicolons and line ends of all scripts."""
     return [piece.strip() for piece in _SEPARATORS.split(text) if piece.strip()]
@@ -144,5 +155,8 @@ Identifier = Annotated[str, AfterValidator(identifier)]
 Separated = Annotated[tuple[str, ...], BeforeValidator(_separated)]
 Count = Annotated[int, BeforeValidator(_no_switch)]
 Limit = Annotated[Count, Field(ge=1, le=25)]
+PageSize = Annotated[Count, Field(ge=1, le=50)]
+PageNumber = Annotated[Count, Field(ge=1, le=10_000)]
+MemoryIds = Annotated[tuple[str, ...], Field(max_length=20), BeforeValidator(_memory_ids)]
 Relevance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_no_switch)]
 Switch = bool

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,7 +14,6 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -22,7 +22,10 @@ from memos_client.errors import MemosInputError
 from memos_client.fields import (
     Instructions,
     Limit,
+    MemoryIds,
     MessageText,
+    PageNumber,
+    PageSize,
     Query,
     Relevance,
     Separated,
@@ -39,6 +42,7 @@ from memos_client.messages import Message
 _WORDS = {
     "missing": "needed",
     "string_too_long": "at most {max_length} characters",
+    "too_long": "at most {max_length}",
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "literal_error": "wants {expected}",
@@ -76,7 +80,6 @@ class Input(BaseModel):
     """The fields that hold what a user or a model wrote; all others are a builder's."""
 
     user_id: UserId = Field(default="", validate_default=True)
-    on_error: Literal["fail", "continue"] = "fail"
 
     _problem: str = PrivateAttr("")
     _user_key: str = PrivateAttr("")
@@ -90,18 +93,18 @@ class Input(BaseModel):
         Raises:
             MemosInputError: Names every field that is missing or malformed, never its value.
         """
-        present = {name: value for name, value in values.items() if not is_absent(value)}
+        given = {name: value for name, value in values.items() if not is_absent(value)}
         try:
-            request = cls.model_validate(dict.fromkeys(cls.said, "") | present, context=caller)
+            request = cls.model_validate(dict.fromkeys(cls.said, "") | given, context=caller)
             problem = request.lacks
         except ValidationError as error:
             problems = error.errors(include_url=False)
             problem = " ".join(dict.fromkeys(map(_words, problems)))
             if not all(found["loc"] and found["loc"][0] in cls.said for found in problems):
                 raise MemosInputError(problem) from None
-            of_the_builder = {name: value for name, value in present.items() if name not in cls.said}
+            of_the_builder = {name: value for name, value in given.items() if name not in cls.said}
             request = cls.model_validate(of_the_builder, context=caller)
-        if problem and request.on_error == "fail":
+        if problem and not request.continues:
             raise MemosInputError(problem)
         request._problem = problem  # noqa: SLF001 - of this class
         request._user_key = caller.user_key(request.user_id)  # noqa: SLF001 - the same
@@ -115,7 +118,7 @@ class Input(BaseModel):
     @property
     def continues(self) -> bool:
         """Whether the run goes on when MemOS fails."""
-        return self.on_error == "continue"
+        return False
 
     @property
     def user_key(self) -> str:
@@ -132,10 +135,37 @@ class Input(BaseModel):
             raise MemosInputError(self._problem)
 
 
+class ForgivingInput(Input):
+    """The parameters of a tool whose run may go on without MemOS."""
+
+    on_error: Literal["fail", "continue"] = "fail"
+
+    @property
+    def continues(self) -> bool:
+        """Whether the run goes on when MemOS fails."""
+        return self.on_error == "continue"
+
+
 Selection = Literal["facts", "facts_and_preferences", "all"]
 
 
-class SearchRequest(Input):
+def _plain_without_app(conditions: Conditions, info: ValidationInfo[Caller]) -> Conditions:
+    if conditions.raw:
+        info.context.require_app("a raw filter")
+    return conditions
+
+
+def _none_without_app(names: tuple[str, ...], info: ValidationInfo[Caller]) -> tuple[str, ...]:
+    if names:
+        info.context.require_app("this field")
+    return names
+
+
+Filter = Annotated[ConditionsField, AfterValidator(_plain_without_app)]
+KnowledgeBases = Annotated[Separated, AfterValidator(_none_without_app)]
+
+
+class SearchRequest(ForgivingInput):
     """The parameters of the tool Search Memory."""
 
     said = ("query",)
@@ -143,27 +173,17 @@ class SearchRequest(Input):
     query: Query = ""
     memory_limit_number: Limit = 6
     kinds: Selection = "facts_and_preferences"
-    filter: ConditionsField = Conditions()
+    filter: Filter = Conditions()
     relativity: Relevance | None = None
-    knowledgebase_ids: Separated = ()
+    knowledgebase_ids: KnowledgeBases = ()
 
     @property
     def wanted(self) -> tuple[Kind, ...]:
         """The kinds of memory to look for."""
         return SELECTIONS[self.kinds]
 
-    @field_validator("filter", "knowledgebase_ids")
-    @classmethod
-    def _only_for_nodes(cls, value: Any, info: ValidationInfo[Caller]) -> Any:
-        caller = info.context
-        if isinstance(value, Conditions) and value.raw:
-            caller.require_app("a raw filter")
-        elif isinstance(value, tuple) and value:
-            caller.require_app("this field")
-        return value
 
-
-class AddRequest(Input):
+class AddRequest(ForgivingInput):
     """The parameters of the tool Add Memory."""
 
     said = ("user_messages", "ai_messages")
@@ -201,3 +221,49 @@ class AddRequest(Input):
         if self.messages and (self.user_messages or self.ai_messages):
             raise ValueError("messages: give either messages, or user_messages and ai_messages")
         return self
+
+
+class ListRequest(ForgivingInput):
+    """The parameters of the tool List Memories."""
+
+    kinds: Selection = "all"
+    filter: Filter = Conditions()
+    limit: PageSize = 20
+    page: PageNumber = 1
+
+    @property
+    def wanted(self) -> tuple[Kind, ...]:
+        """The kinds of memory to list."""
+        return SELECTIONS[self.kinds]
+
+
+class DeleteRequest(Input):
+    """The parameters of the tool Delete Memories."""
+
+    said = ("memory_ids",)
+
+    memory_ids: MemoryIds = ()
+    delete_all: Switch = False
+
+    @property
+    def lacks(self) -> str:
+        """What is missing in what was said, in words; "" if nothing is."""
+        given = self.memory_ids or self.delete_all
+        return "" if given else "memory_ids: needed, or Delete All. What has no id can't be deleted singly."
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo[Caller]) -> Self:
+        if self.delete_all:
+            info.context.require_app("delete_all")
+            if self.memory_ids:
+                raise ValueError("delete_all: give either memory_ids or Delete All, not both")
+        return self
+
+
+class FeedbackRequest(Input):
+    """The parameters of the tool Add Feedback."""
+
+    said = ("feedback",)
+
+    feedback: Query = ""
+    conversation_id: ConversationId = Field(default="", validate_default=True)

@@ -28,12 +28,16 @@ class OwnServer:
         bucket: Its list in the reply to a search.
         limit: Its limit in a request.
         switch: Its switch in a request; "" for facts, which are always searched.
+        list_switch: Its switch in a listing; "" for facts.
+        types: What its items call themselves in `metadata.memory_type`.
         translate: Gives the cloud's names to what an item says of itself: (its text, its metadata) -> fields.
     """
 
     bucket: str
     limit: str
     switch: str
+    list_switch: str
+    types: tuple[str, ...]
     translate: Callable[[Any, Item], dict[str, Any]]
 
 
@@ -86,6 +90,18 @@ def _skill_text(item: Item) -> str:
     return " ".join([plain(skill.get("description")), *labelled]).strip() or plain(skill.get("name"))
 
 
+def _profile_text(item: Item) -> str:
+    """A field, as a search has it, or all of them, as a listing does: "Basic Info.City: Ulm"."""
+    properties = item.get("properties")
+    if not isinstance(properties, dict):
+        return plain(item.get("memory"))
+    fields = ((group, fields) for group, fields in properties.items() if isinstance(fields, dict))
+    values = ((f"{group}.{name}", value) for group, named in fields for name, value in named.items())
+    return "; ".join(
+        f"{name}: {plain(value.get('value') if isinstance(value, dict) else value)}" for name, value in values
+    )
+
+
 def _own_skill(memory: Any, metadata: Item) -> dict[str, Any]:
     names = ("name", "description", "procedure", "experience", "preference", "examples", "others")
     skill = {name: metadata[name] for name in names if metadata.get(name)}
@@ -105,6 +121,8 @@ FACT = Kind(
         bucket="text_mem",
         limit="top_k",
         switch="",
+        list_switch="",
+        types=("UserMemory", "LongTermMemory", "WorkingMemory"),
         translate=lambda memory, metadata: {
             "memory_value": memory,
             "memory_key": metadata.get("key"),
@@ -125,6 +143,8 @@ PREFERENCE = Kind(
         bucket="pref_mem",
         limit="pref_top_k",
         switch="include_preference",
+        list_switch="include_preference",
+        types=("PreferenceMemory",),
         translate=lambda memory, metadata: {
             "preference": metadata.get("preference") or memory,
             "preference_type": metadata.get("preference_type"),
@@ -145,6 +165,8 @@ TOOL = Kind(
         bucket="tool_mem",
         limit="tool_mem_top_k",
         switch="search_tool_memory",
+        list_switch="include_tool_memory",
+        types=("ToolSchemaMemory", "ToolTrajectoryMemory"),
         translate=lambda memory, metadata: {
             "tool_value": memory,
             "tool_type": metadata.get("memory_type"),
@@ -166,6 +188,8 @@ SKILL = Kind(
         bucket="skill_mem",
         limit="skill_mem_top_k",
         switch="include_skill_memory",
+        list_switch="include_skill_memory",
+        types=("SkillMemory",),
         translate=_own_skill,
     ),
 )
@@ -183,7 +207,7 @@ PROFILE = Kind(
     section="profile",
     view="profile",
     items="profile_detail_list",
-    text=lambda item: plain(item.get("memory")),
+    text=_profile_text,
     fields=(
         *("memory", "memory_type", "profile_category", "profile_field", "profile_path", "template_id"),
         *("created_at", "updated_at"),

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
 from pydantic import PlainValidator
@@ -58,6 +58,20 @@ class Conditions:
     def are_plain(self) -> bool:
         """Whether there are any, and all are of the plugin's own notation."""
         return any((self.tags, self.values, self.created_after, self.created_before))
+
+    def hold(self, tags: set[str], values: Mapping[str, str], created: datetime | None) -> bool:
+        """Whether a memory with these labels meets plain conditions; without a date, none of those."""
+        after, before = self.created_after, self.created_before
+        return (
+            tags.issuperset(self.tags)
+            and all(values.get(name) == value for name, value in self.values.items())
+            and (not after or (created is not None and created >= _midnight(after)))
+            and (not before or (created is not None and created < _midnight(before)))
+        )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def _labels(value: Any) -> Labels:

@@ -11,6 +11,7 @@ from memos_client.kinds import COMMON_FIELDS, PREFERENCE, Item, Kind, plain, tit
 Lists = Mapping[Kind, Sequence[Item]]
 """What a server found of each kind that it was asked for."""
 
+# What MemOS calls memories that are no longer recalled.
 _GONE = {"archived", "deleted"}
 _MARKS = {"explicit_preference": "explicit", "implicit_preference": "implicit"}
 
@@ -36,12 +37,36 @@ class Added(NamedTuple):
     memory_ids: Sequence[str] = ()
 
 
-def found(lists: Lists, limit: int) -> list[Found]:
-    """The memories of all lists, most relevant first: current ones, equal texts once, `limit` a kind."""
+class Lookup(NamedTuple):
+    """A request by which to see which memories there are; without a body, it is a GET."""
+
+    path: str
+    body: Mapping[str, Any] | None = None
+
+
+class Page(NamedTuple):
+    """A page of a listing, and whether another follows."""
+
+    found: Sequence[Found]
+    has_more: bool
+
+
+class Deleted(NamedTuple):
+    """What was proven deleted: these ids or, where there are none, everything of a user."""
+
+    ids: Sequence[str] = ()
+
+
+def current(lists: Lists) -> list[Found]:
+    """The memories of all lists that MemOS calls neither archived nor deleted, in their order."""
     read = (Found(kind, item, memory(kind, item)) for kind, items in lists.items() for item in items)
-    current = (one for one in read if one.memory["text"] and plain(one.item.get("status")) not in _GONE)
+    return [one for one in read if one.memory["text"] and plain(one.item.get("status")) not in _GONE]
+
+
+def found(lists: Lists, limit: int) -> list[Found]:
+    """The current memories of all lists, most relevant first: equal texts once, `limit` of each kind."""
     # What has no score was chosen all the same: it comes last.
-    ordered = sorted(current, key=lambda one: one.memory.get("relevance", -math.inf), reverse=True)
+    ordered = sorted(current(lists), key=lambda one: one.memory.get("relevance", -math.inf), reverse=True)
     chosen: dict[Kind, dict[str, Found]] = {}
     for one in ordered:
         alike = chosen.setdefault(one.kind, {})

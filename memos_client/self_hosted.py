@@ -1,8 +1,7 @@
 """The API of MemOS's own, open-source server (seen on MemoryOS 2.0.33): paths, bodies, replies."""
 
 import re
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 from uuid import uuid4
@@ -10,13 +9,15 @@ from uuid import uuid4
 from memos_client.credentials import Credentials
 from memos_client.errors import MemosInputError, MemosServerError, bad_reply
 from memos_client.fields import present
-from memos_client.inputs import AddRequest, SearchRequest
-from memos_client.kinds import KINDS, Item, OwnServer, plain
+from memos_client.inputs import AddRequest, FeedbackRequest, ListRequest, SearchRequest, Selection
+from memos_client.kinds import KINDS, Item, Kind, OwnServer, plain
 from memos_client.labels import Conditions
-from memos_client.memories import Added, Lists, moment
+from memos_client.memories import Added, Lists, Lookup, current, moment
+from memos_client.transport import LARGEST_REPLY
 
 # How many of each kind are asked for where the conditions are checked here.
 _MOST_CHECKED = 100
+_KIND_OF = {name: kind for kind in KINDS if kind.own for name in kind.own.types}
 _FIELD = re.compile(r"[A-Za-z_]\w*")
 _BY_ITSELF = "an own MemOS server decides by itself; leave What to Remember at facts and preferences"
 
@@ -26,6 +27,12 @@ class SelfHostedDialect:
 
     add_path = "/product/add"
     search_path = "/product/search"
+    list_path = "/product/get_memory"
+    delete_path = "/product/delete_memory"
+    feedback_path = "/product/feedback"
+    # On PostgreSQL, a listing is everything that is kept of a user: some ten thousand memories.
+    largest_list = 16 * LARGEST_REPLY
+    not_found_advice = "MemOS replaces ids while it refines; list again."
 
     def __init__(self, credentials: Credentials) -> None:
         self.url = credentials.url.removesuffix("/product")
@@ -139,6 +146,100 @@ class SelfHostedDialect:
         ids = [memory["memory_id"] for memory in data if isinstance(memory.get("memory_id"), str)]
         return Added("completed", memory_ids=ids)
 
+    def list_body(self, request: ListRequest, _: int) -> dict[str, Any]:
+        """The body of a listing, which has one page: PostgreSQL ignores what is said of pages."""
+        switches = {
+            kind.own.list_switch: kind in request.wanted
+            for kind in KINDS
+            if kind.own and kind.own.list_switch
+        }
+        return switches | present(
+            mem_cube_id=request.user_id, user_id=request.user_id, filter=_raw_filter(request.filter)
+        )
+
+    def read_list(self, data: Any, request: ListRequest) -> Lists:
+        """Read the `data` of the reply to a listing, and check the plain conditions.
+
+        PostgreSQL gives the same rows in every family: they are told apart by what they call themselves. What
+        calls itself nothing that is known is of the first family that has it.
+
+        Raises:
+            MemosReplyError: It holds no lists of memories.
+        """
+        if not isinstance(data, dict) or "text_mem" not in data:
+            raise bad_reply(self._host, "no lists of memories")
+        rows: dict[tuple[str, str], tuple[Kind, Item, Item]] = {}
+        for kind in KINDS:
+            for memory, metadata in self._memories(kind.own and data.get(kind.own.bucket)):
+                row_type = str(metadata.get("memory_type"))
+                row = (_KIND_OF.get(row_type, kind), memory, metadata)
+                rows.setdefault((str(memory.get("id")), row_type), row)
+        by_age = sorted(rows.values(), key=lambda row: (str(row[2].get("created_at")), str(row[1].get("id"))))
+        return {
+            kind: [
+                _item(kind.own, memory, metadata)
+                for row_kind, memory, metadata in by_age
+                if row_kind is kind and _holds(request.filter, metadata)
+            ]
+            for kind in request.wanted
+            if kind.own
+        }
+
+    def is_last_page(self, *_: Any) -> bool:
+        """Whether no page follows: there is but one."""
+        return True
+
+    def candidates(self, request: SearchRequest) -> Lookup:
+        """The request by which to find what reads as `request.query` does: a search would hide twins."""
+        return Lookup(self.list_path, self.list_body(_listing(request.user_id, "facts_and_preferences"), 1))
+
+    def read_candidates(self, data: Any, request: SearchRequest) -> Lists:
+        """Read the `data` of its reply.
+
+        Raises:
+            MemosReplyError: It holds no lists of memories.
+        """
+        return self.read_list(data, _listing(request.user_id, "facts_and_preferences"))
+
+    def lookups(self, user_id: str, _: Sequence[str]) -> list[Lookup]:
+        """The request by which to see which memories there are: the listing of the user's cube."""
+        return [Lookup(self.list_path, self.list_body(_listing(user_id, "all"), 1))]
+
+    def read_lookup(self, data: Any, user_id: str) -> set[str]:
+        """Read the `data` of the reply to a lookup: the ids of memories that are this user's."""
+        found = current(self.read_list(data, _listing(user_id, "all")))
+        return {one.memory["id"] for one in found if "id" in one.memory}
+
+    def delete_body(self, user_id: str, memory_ids: Sequence[str]) -> dict[str, Any]:
+        """The body of a deletion: of these memories, whosever they are, or of all that are the user's."""
+        which = {"memory_ids": list(memory_ids)} if memory_ids else {"user_id": user_id}
+        return which | {"writable_cube_ids": [user_id]}
+
+    def feedback_body(self, request: FeedbackRequest) -> dict[str, Any]:
+        """The body of a feedback."""
+        return {
+            "user_id": request.user_id,
+            "writable_cube_ids": [request.user_id],
+            "session_id": request.conversation_id,
+            # The key is needed, and None is what this server takes for "no history".
+            "history": None,
+            "feedback_content": request.feedback,
+        }
+
+    def read_feedback(self, data: Any) -> Added:
+        """Read the `data` of the reply to a feedback.
+
+        Raises:
+            MemosReplyError: It is no list of changes.
+        """
+        if not isinstance(data, list):
+            raise bad_reply(self._host, "no list of changes")
+        return Added("running")
+
+
+def _listing(user_id: str, kinds: Selection) -> ListRequest:
+    return ListRequest.model_construct(user_id=user_id, kinds=kinds)
+
 
 def _refuse(**parameters: Any) -> None:
     if given := [name for name, value in parameters.items() if value]:
@@ -167,38 +268,18 @@ def _raw_filter(conditions: Conditions) -> Any:
 
 
 def _holds(conditions: Conditions, metadata: Item) -> bool:
-    """Whether a memory meets plain conditions.
-
-    PostgreSQL keeps the labels in `info`, Neo4j among the metadata. What has no date was created at none.
-    """
+    """Whether a memory meets plain conditions: PostgreSQL keeps its labels in `info`, Neo4j does not."""
     if not conditions.are_plain:
         return True
     said = {**metadata, **_object(metadata.get("info"))}
-    tags = {
-        tag for source in (metadata, said) for name in ("tags", "dify_tags") for tag in _list(source, name)
-    }
+    lists = (source.get(name) for source in (metadata, said) for name in ("tags", "dify_tags"))
+    tags = {tag for found in lists if isinstance(found, list) for tag in found if isinstance(tag, str)}
     values = {name: plain(said.get(name)) for name in conditions.values}
-    created = moment(metadata.get("created_at"))
-    after, before = conditions.created_after, conditions.created_before
-    return (
-        tags.issuperset(conditions.tags)
-        and values == conditions.values
-        and (not after or (created is not None and created >= _midnight(after)))
-        and (not before or (created is not None and created < _midnight(before)))
-    )
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+    return conditions.hold(tags, values, moment(metadata.get("created_at")))
 
 
 def _object(value: Any) -> Item:
     return value if isinstance(value, dict) else {}
-
-
-def _list(item: Item, name: str) -> list[str]:
-    found = item.get(name)
-    return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
 
 
 def _item(own: OwnServer, memory: Item, metadata: Item) -> dict[str, Any]:

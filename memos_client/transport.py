@@ -1,6 +1,6 @@
-"""Sends requests over HTTP: within one time limit, and knowing whether a request can have left.
+"""Sends requests over HTTP, within one time limit, knowing whether a request can have left.
 
-The one module that knows `requests`. Where it does more than `requests` does by itself, it says why.
+The one module that knows `requests`. Where it does more than that does by itself, it says why.
 """
 
 import os
@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from http.client import HTTPException, IncompleteRead
@@ -30,9 +31,8 @@ from memos_client.errors import MemosConnectionError, MemosError, bad_reply
 LARGEST_REPLY = 1024 * 1024
 """Bytes of a reply, decompressed; a hundred memories have some 50 KiB."""
 
-_MOST_SERVERS = 100
-# As many as the calls that the SDK serves at once (MAX_WORKER of dify_plugin/config/config.py).
-_MOST_IDLE = 1000
+_LESS = "It has more than {} MiB, and no more is read. Ask for fewer memories, or delete some on that server."
+
 
 # Look-ups run in gevent's threads. Ten, the usual number, are used up by ten calls to a silent name server.
 get_hub().threadpool.maxsize = 100
@@ -68,6 +68,7 @@ class _Failure(NamedTuple):
     words: str
     is_bad_reply: bool = False
     may_pass: bool = False
+    advice: str | None = None
 
 
 class _StoppedError(Exception):
@@ -78,6 +79,7 @@ class _StoppedError(Exception):
     """
 
 
+@dataclass
 class _Body:
     """The body of a request, which `requests` asks for as soon as it is connected, and not before.
 
@@ -85,18 +87,17 @@ class _Body:
     reply.
     """
 
-    def __init__(self, data: bytes, connecting: Timeout) -> None:
-        self._data = data
-        self._connecting = connecting
-        self.asked_for = False
+    data: bytes
+    connecting: Timeout
+    asked_for: bool = False
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self.data)
 
     def __iter__(self) -> Iterator[bytes]:
-        self._connecting.close()
+        self.connecting.close()
         self.asked_for = True
-        yield self._data
+        yield self.data
 
 
 class _Sending:
@@ -109,26 +110,32 @@ class _Sending:
     reply: Reply | None = None
     failure: _Failure | None = None
 
-    def run(self, url: str, headers: Mapping[str, str], data: bytes, limits: Limits, *, fresh: bool) -> None:
+    def run(
+        self, url: str, headers: Mapping[str, str], data: bytes | None, limits: Limits, *, fresh: bool
+    ) -> None:
         """Send it; `fresh` asks for a connection of its own."""
         late = _Failure(f"no connection within {limits.connect:g} s")
-        connecting = Timeout(limits.connect, _StoppedError(late))
-        body = _Body(data, connecting)
+        # A GET has no body by which to tell that it is connected.
+        connecting = Timeout(limits.connect if data else None, _StoppedError(late))
+        body = _Body(data, connecting) if data else None
+        how, proxies = "POST" if data else "GET", _proxies(url)
         try:
             with (
                 connecting,
                 _new_session() if fresh else nullcontext(_shared_session()) as session,
-                session.post(url, data=body, headers=headers, proxies=_proxies(url), stream=True) as response,
+                session.request(how, url, data=body, headers=headers, proxies=proxies, stream=True) as reply,
             ):
                 connecting.close()
                 self.answered = True
-                self.reply = Reply(response.status_code, response.headers, _read(response, limits.largest))
+                self.reply = Reply(reply.status_code, reply.headers, _read(reply, limits.largest))
         except _StoppedError as stopped:
             self.failure = stopped.args[0]
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             self.failure = _why(error)
         finally:
-            self.sent = self.answered or body.asked_for
+            # What ends without words has lost a connection, which a GET can't tell from one never made.
+            has_left = body.asked_for if body else not (self.failure and self.failure.words)
+            self.sent = self.answered or has_left
 
     def pause_before_repeat(self, tries: int, most: int, *, repeatable: bool) -> float | None:
         """Seconds until the request, sent `tries` times of `most`, may be sent again; None for never.
@@ -147,9 +154,9 @@ class _Sending:
 
     def error(self, host: str, late: str) -> MemosError:
         """The error of a request without a reply; one that failed for no reason of its own came too late."""
-        words, is_bad_reply, _ = self.failure or _Failure(late)
+        words, is_bad_reply, _, own_advice = self.failure or _Failure(late)
         if is_bad_reply:
-            return bad_reply(host, words, refused=not self.sent)
+            return bad_reply(host, words, own_advice, refused=not self.sent)
         words = words or ("connection dropped" if self.sent else "no connection")
         fact, advice = f"No answer from MemOS at {host} ({words}).", MemosConnectionError.usual_advice
         if not self.sent and urlsplit(f"//{host}").hostname in {"localhost", "127.0.0.1", "::1"}:
@@ -157,13 +164,15 @@ class _Sending:
         return MemosConnectionError(fact, advice, refused=not self.sent)
 
 
-def post(url: str, headers: Mapping[str, str], data: bytes, limits: Limits, *, repeatable: bool) -> Reply:
+def send(
+    url: str, headers: Mapping[str, str], data: bytes | None, limits: Limits, *, repeatable: bool
+) -> Reply:
     """Send a request as often as it may be sent, and return its reply, whatever that says.
 
     Args:
         url: The address, http or https.
         headers: All of the request's own; no others are sent, but for Host and Content-Length.
-        data: The body.
+        data: The body of a POST; None for a GET.
         limits: How long all of it may take.
         repeatable: Whether a second copy of the request does no harm.
 
@@ -171,8 +180,7 @@ def post(url: str, headers: Mapping[str, str], data: bytes, limits: Limits, *, r
         MemosConnectionError: No answer came; `refused` says that nothing can have arrived.
         MemosReplyError: What came is no whole reply.
     """
-    deadline = time.monotonic() + limits.total
-    tries = 0
+    deadline, tries = time.monotonic() + limits.total, 0
     # The one limit for look-up, connection, TLS, a head or a body that drips, and pauses.
     with suppress(_StoppedError), Timeout(limits.total, _StoppedError(None)):
         while True:
@@ -186,8 +194,7 @@ def post(url: str, headers: Mapping[str, str], data: bytes, limits: Limits, *, r
             time.sleep(pause)
     if sending.reply:
         return sending.reply
-    is_silent = tries == 1 and sending.sent and not sending.answered
-    late = "silent for" if is_silent else "not complete within"
+    late = "silent for" if tries == 1 and sending.sent and not sending.answered else "not complete within"
     raise sending.error(urlsplit(url).netloc, f"{late} {limits.total:g} s")
 
 
@@ -220,7 +227,8 @@ def _new_session() -> Session:
     session.trust_env = False
     session.headers.clear()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(pool_connections=_MOST_SERVERS, pool_maxsize=_MOST_IDLE)
+    # As many connections as the SDK serves calls at once (MAX_WORKER of dify_plugin/config/config.py).
+    adapter = _Adapter(pool_connections=100, pool_maxsize=1000)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -228,8 +236,7 @@ def _new_session() -> Session:
 
 # Shared by all users, who share nothing but its connections: these carry nobody's key.
 _shared_session = cache(_new_session)
-# The proxies that the environment names for a URL.
-_proxies = lru_cache(maxsize=_MOST_SERVERS)(get_environ_proxies)
+_proxies = lru_cache(maxsize=100)(get_environ_proxies)
 
 
 @cache
@@ -251,16 +258,16 @@ def _read(response: Response, largest: int) -> bytes:
             sleep(0)  # gevent lets nobody else have a turn while a socket holds more
             body += piece
             if len(body) > largest:
-                raise _StoppedError(_Failure("too large", is_bad_reply=True))
+                advice = _LESS.format(largest // 2**20)
+                raise _StoppedError(_Failure("too large", is_bad_reply=True, advice=advice))
     return bytes(body)
 
 
 def _seconds(retry_after: str) -> float | None:
     """The seconds that a Retry-After header asks for, given in seconds or as a date."""
     try:
-        if retry_after.isdecimal():
-            return float(retry_after)
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+        date = None if retry_after.isdecimal() else parsedate_to_datetime(retry_after)
+        return max(0.0, date.timestamp() - time.time()) if date else float(retry_after)
     except (ValueError, OverflowError):
         return None
 

@@ -105,6 +105,7 @@ class DifyApp:
         self.app_id = str(uuid.uuid4())
         self.tools = read_tools(root)
         self._histories: dict[str, list[tuple[str, str]]] = {}
+        self._variables: dict[str, dict[str, Any]] = {}
 
     def user(self, user_id: str) -> str:
         """What plugins get for the user that callers of this app, and `sys.user_id`, call so."""
@@ -133,17 +134,27 @@ class DifyApp:
     def _run(self, inputs: Mapping[str, Any], system: Mapping[str, Any], user_id: str) -> Run:
         conversation_id = system.get("conversation_id", "")
         context = _Context(self, user_id, self._histories.get(conversation_id, []))
+        variables = self._variables.setdefault(conversation_id, {}) if conversation_id else {}
         # `loads` takes no factory.
         with patch.object(importer, "SlimDslNodeFactory", partial(_NodeFactory, context=context)):
             engine = importer.loads(
-                self.dsl,
+                self._dsl_of(variables),
                 run_context={**system, "user_id": user_id, "app_id": self.app_id},
                 start_inputs=inputs,
             )
-        run = _follow(engine, conversation_id)
+        run = _follow(engine, conversation_id, variables)
         if context.fault:
             raise context.fault
         return run
+
+    def _dsl_of(self, variables: Mapping[str, Any]) -> str:
+        """The app with the values that a conversation's variables have by now."""
+        if not variables:
+            return self.dsl
+        app = yaml.safe_load(self.dsl)
+        for variable in app["workflow"]["conversation_variables"]:
+            variable["value"] = variables.get(variable["name"], variable["value"])
+        return yaml.safe_dump(app, allow_unicode=True)
 
 
 @dataclass
@@ -407,8 +418,8 @@ def _plain(messages: Sequence[PromptMessage]) -> list[dict[str, str]]:
     return [{"role": message.role.value, "content": message.get_text_content()} for message in messages]
 
 
-def _follow(engine: Engine, conversation_id: str) -> Run:
-    """Let the engine run, and put together what its events tell."""
+def _follow(engine: Engine, conversation_id: str, variables: dict[str, Any]) -> Run:
+    """Let the engine run, put together what its events tell, and keep what becomes of `variables`."""
     titles: dict[str, str] = {}
     nodes: dict[str, NodeRun] = {}
     answer = ""
@@ -418,6 +429,8 @@ def _follow(engine: Engine, conversation_id: str) -> Run:
             match event:
                 case events.NodeRunStartedEvent():
                     titles[event.id] = event.node_title
+                case events.NodeRunVariableUpdatedEvent(variable=variable):
+                    variables[variable.name] = variable.value
                 case (
                     events.NodeRunSucceededEvent()
                     | events.NodeRunFailedEvent()

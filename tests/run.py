@@ -15,7 +15,7 @@ RUNS = (
     ((), ("tests/faults",)),
     (NICE, ("tests/unit",)),
     (NICE, ("tests/properties", "tests/package", "tests/docs")),
-    (NICE, ("tests/runtime", "tests/app", "tests/sandbox")),
+    (NICE, ("tests/runtime", "tests/app", "tests/agents", "tests/sandbox")),
 )
 
 

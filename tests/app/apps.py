@@ -16,7 +16,8 @@ from sandbox.scripted_server import Answer, Request, ScriptedServer
 ASSISTANT = REPOSITORY / "_assets" / "memory_assistant.yml"
 CHINESE_ASSISTANT = REPOSITORY / "_assets" / "memory_assistant_zh_Hans.yml"
 WORKFLOW = REPOSITORY / "_assets" / "memory_workflow.yml"
-SHIPPED = (ASSISTANT, CHINESE_ASSISTANT, WORKFLOW)
+MANAGER = REPOSITORY / "_assets" / "memory_manager.yml"
+SHIPPED = (ASSISTANT, CHINESE_ASSISTANT, WORKFLOW, MANAGER)
 OF_0_0_4 = Path(__file__).with_name("app_of_0_0_4.yml")
 """In the manner of the apps that were built for version 0.0.4."""
 

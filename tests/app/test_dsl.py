@@ -11,18 +11,31 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.app.apps import ASSISTANT, CHINESE_ASSISTANT, OF_0_0_4, SHIPPED, TOOLS, WORKFLOW, settings
+from tests.app.apps import (
+    ASSISTANT,
+    CHINESE_ASSISTANT,
+    MANAGER,
+    OF_0_0_4,
+    SHIPPED,
+    TOOLS,
+    WORKFLOW,
+    settings,
+)
 
 REFERENCE = re.compile(r"\{\{#([^#]+)#\}\}")
 SYSTEM_VARIABLES = {
     "advanced-chat": {"query", "user_id", "conversation_id", "dialogue_count", "files", "app_id"},
     "workflow": {"user_id", "files", "app_id", "workflow_id", "workflow_run_id"},
 }
+CONTINUE = {"type": "constant", "value": "continue"}
 MOST_ROWS = 8
 """On the card of a node whose panel was opened: beyond that, cards become towers."""
 
 apps = pytest.mark.parametrize("path", [*SHIPPED, OF_0_0_4], ids=lambda path: path.stem)
 shipped = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+remembering = pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if path != MANAGER], ids=lambda path: path.stem
+)
 
 
 @cache
@@ -47,7 +60,7 @@ def references(value: Any) -> Iterator[list[str]]:
     match value:
         case str():
             yield from (reference.split(".") for reference in REFERENCE.findall(value))
-        case [str(source), str(), *_] if source == "sys" or source.isdecimal():
+        case [str(source), str(), *_] if source in {"sys", "conversation"} or source.isdecimal():
             yield value
         case dict() | list():
             for content in value.values() if isinstance(value, dict) else value:
@@ -93,6 +106,9 @@ def test_every_variable_is_declared_and_set_before(path: Path) -> None:
     for node_id, source, name in named:
         if source == "sys":
             assert name in SYSTEM_VARIABLES[read(path)["app"]["mode"]]
+        elif source == "conversation":
+            kept = read(path)["workflow"]["conversation_variables"]
+            assert name in {variable["name"] for variable in kept}
         else:
             assert name in outputs(all_nodes[source]), f"{source}.{name}"
             assert source in before(path, node_id), f"{source}.{name}"
@@ -116,10 +132,14 @@ def test_the_nodes_of_the_tools_are_small_and_go_on_without_memos(path: Path) ->
     for node in nodes(path, "tool").values():
         assert node["tool_node_version"] == "2"
         assert node["title"] == node["tool_label"] == TOOLS[node["tool_name"]]["identity"]["label"][language]
-        assert node["tool_configurations"] == {"on_error": {"type": "constant", "value": "continue"}}
-        assert {field["type"] for field in node["tool_parameters"].values()} == {"mixed"}
+        assert {field["type"] for field in node["tool_parameters"].values()} <= {"mixed"}
         assert node["retry_config"]["retry_enabled"] is False
-        assert "error_strategy" not in node
+        limit = {"limit": {"type": "constant", "value": 50}} if node["tool_name"] == "list_memories" else {}
+        if node["tool_name"] == "delete_memories":  # which never goes on by itself
+            assert (node["tool_configurations"], node["error_strategy"]) == ({}, "fail-branch")
+        else:
+            assert node["tool_configurations"] == limit | {"on_error": CONTINUE}
+            assert "error_strategy" not in node
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -127,7 +147,7 @@ def test_a_node_whose_panel_was_opened_is_no_tower(tool: str) -> None:
     assert 1 <= len(settings(tool)) <= MOST_ROWS
 
 
-@shipped
+@remembering
 def test_the_prompt_says_how_to_treat_memories_and_ends_with_them(path: Path) -> None:
     [prompt] = [
         node["prompt_template"][0]["text"]

@@ -112,7 +112,7 @@ def sent(outcome: Outcome) -> dict[str, Any]:
     ("tool", "parameter"),
     [
         pytest.param(tool, parameter, id=f"{tool}-{parameter['name']}")
-        for tool in TOOLS
+        for tool in NEEDED
         for parameter in TOOLS[tool]["parameters"]
     ],
 )
@@ -139,7 +139,7 @@ def test_every_value_in_every_way(tool: str, parameter: dict[str, Any], call: Ca
 
 
 @continuing
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", list(NEEDED))
 def test_a_user_id_that_is_nobody_is_refused_by_name(tool: str, on_error: str, call: Call) -> None:
     switch = {"on_error": text(on_error)}
     for entered in NOBODY:

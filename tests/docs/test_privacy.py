@@ -10,7 +10,7 @@ from memos_client import client
 from memos_client.cloud import CloudDialect
 from memos_client.credentials import CLOUDS, read_credentials
 from memos_client.identity import Caller
-from memos_client.inputs import AddRequest, SearchRequest
+from memos_client.inputs import AddRequest, DeleteRequest, FeedbackRequest, ListRequest, SearchRequest
 from memos_client.self_hosted import SelfHostedDialect
 from tests.docs.pages import REPOSITORY
 
@@ -24,7 +24,10 @@ NAMES = {
     "chat_time": "a time",
     **dict.fromkeys(("tool_calls", "tool_call_id"), "tool calls"),
     "query": "**Query**",
-    **dict.fromkeys(("user_id", "writable_cube_ids", "readable_cube_ids"), "**User ID**"),
+    "memory_ids": "**Memory IDs**",
+    **dict.fromkeys(("feedback_content", "history"), "**Feedback**"),
+    **dict.fromkeys(("page", "size"), "how many results"),
+    **dict.fromkeys(("user_id", "writable_cube_ids", "readable_cube_ids", "mem_cube_id"), "**User ID**"),
     **dict.fromkeys(("conversation_id", "session_id"), "**Conversation ID**"),
     **dict.fromkeys(("tags", "custom_tags"), "**Labels**: tags"),
     "agent_id": "an agent ID",
@@ -58,11 +61,14 @@ MESSAGE = {
     "tool_calls": [{"of the model's own making": 1}],
     "tool_call_id": "t",
 }
+OWN_FILTER = '{"and": [{"create_time": {"gte": "2026-01-01"}}]}'
 LABELS = "food, scene=chat, agent_id=a, app_id=p"
 ADD = {"messages": [MESSAGE], "labels": LABELS, "async_mode": False, "on_error": "continue", "user_id": "u"}
 CLOUD_SEARCH = SEARCH | {"kinds": "all", "filter": PLAIN, "knowledgebase_ids": "k"}
 CLOUD_ADD = ADD | {"kinds": "all", "extract_prompt": "x", "conversation_id": "c"}
-OWN_SEARCH = SEARCH | {"kinds": "all", "filter": '{"and": [{"create_time": {"gte": "2026-01-01"}}]}'}
+LIST = {"kinds": "all", "limit": 5, "page": 2, "filter": OWN_FILTER, "on_error": "continue"}
+FEEDBACK = {"feedback": "x", "conversation_id": "c"}
+OWN_SEARCH = SEARCH | {"kinds": "all", "filter": OWN_FILTER}
 
 
 def bodies() -> Iterator[tuple[str, Any]]:
@@ -75,6 +81,10 @@ def bodies() -> Iterator[tuple[str, Any]]:
     own = SelfHostedDialect(read_credentials({"memos_url": "http://127.0.0.1:8000"}))
     yield "own server search", own.search_body(SearchRequest.parse(OWN_SEARCH, CALLER))
     yield "own server add", own.add_body(AddRequest.parse(ADD, CALLER))
+    for name, dialect in (("cloud", cloud), ("own server", own)):
+        yield f"{name} list", dialect.list_body(ListRequest.parse(LIST, CALLER), 1)
+        yield f"{name} delete", dialect.delete_body("u", ["m"])
+        yield f"{name} feedback", dialect.feedback_body(FeedbackRequest.parse(FEEDBACK, CALLER))
 
 
 def fields(value: Any) -> Iterator[str]:
@@ -103,8 +113,10 @@ def test_nothing_is_named_that_is_not_sent() -> None:
 
 
 def test_every_parameter_was_set() -> None:
-    every = set(AddRequest.model_fields) | set(SearchRequest.model_fields)
-    assert every == {*CLOUD_SEARCH, *CLOUD_ADD, "user_messages", "ai_messages"}
+    requests = (AddRequest, SearchRequest, ListRequest, DeleteRequest, FeedbackRequest)
+    every = {name for request in requests for name in request.model_fields}
+    given = {*CLOUD_SEARCH, *CLOUD_ADD, *LIST, *FEEDBACK, "memory_ids"}
+    assert every == given | {"user_messages", "ai_messages", "delete_all"}
 
 
 def test_the_headers_the_probe_every_host_and_the_contact_are_named() -> None:

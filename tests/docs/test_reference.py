@@ -150,6 +150,7 @@ def test_the_words_about_an_add_in_doubt_are_those_of_the_client(page: Page) -> 
 
 def test_the_limits_are_those_of_the_code(page: Page) -> None:
     assert client.SEARCH == client.ADD
+    assert client.LIST_SECONDS == client.DELETE_SECONDS
     most = next(field for field in TOOLS[0]["parameters"] if field["name"] == "memory_limit_number")["max"]
     with pytest.raises(ValueError, match="at most 100 characters"):
         identifier("x" * 101)
@@ -163,6 +164,7 @@ def test_the_limits_are_those_of_the_code(page: Page) -> None:
         [client.SEARCH.total],
         [client.CONTINUE.total],
         [client.SYNCHRONOUS_ADD.total],
+        [client.LIST_SECONDS],
         [client.PROBE.total],
     ]
 

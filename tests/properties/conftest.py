@@ -33,5 +33,5 @@ def memos() -> Iterator[Memos]:
     """One MemOS for all examples, which stands where HTTP would be."""
     memos = Memos()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memos_client.client.post", memos.post)
+        patch.setattr("memos_client.client.send", memos.post)
         yield memos

@@ -86,6 +86,8 @@ class FakeMemos:
 
     def __init__(self) -> None:
         self.planned: list[Answer | Lost] = []
+        self.otherwise: Callable[[Received], Answer] | None = None
+        """Answers what nothing was planned for."""
         self.requests: list[Received] = []
         self.tries = 0
 
@@ -95,13 +97,16 @@ class FakeMemos:
     def receive(self, request: PreparedRequest) -> tuple[int, Mapping[str, str], bytes]:
         """Answer a request: the callback for `responses`, which by itself reads no body."""
         self.tries += 1
-        answer = self.planned.pop(0)
+        answer = None if self.otherwise and not self.planned else self.planned.pop(0)
         if isinstance(answer, Lost) and not answer.sent:
             answer.happens()
-        body = b"".join(cast("Iterable[bytes]", request.body))
-        self.requests.append(Received(str(request.url), request.headers, json.loads(body)))
+        body = b"".join(cast("Iterable[bytes]", request.body or ()))
+        received = Received(str(request.url), request.headers, json.loads(body) if body else None)
+        self.requests.append(received)
         if isinstance(answer, Lost):
             answer.happens()
+        elif not answer and self.otherwise:
+            answer = self.otherwise(received)
         return answer.status, answer.headers, answer.content
 
 
@@ -110,7 +115,8 @@ def fake_memos() -> Iterator[FakeMemos]:
     """A MemOS that is asked as often as the test plans answers; nothing reaches the network."""
     memos = FakeMemos()
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        mock.add_callback(responses.POST, re.compile(""), memos.receive)
+        for method in (responses.GET, responses.POST):
+            mock.add_callback(method, re.compile(""), memos.receive)
         yield memos
     assert not memos.planned, "MemOS was asked less often than the test says"
 

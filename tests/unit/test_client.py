@@ -61,12 +61,12 @@ def test_each_call_has_its_time_and_only_what_reads_is_repeated(
 ) -> None:
     asked = []
 
-    def post(*given: Any, repeatable: bool) -> Reply:
+    def send(*given: Any, repeatable: bool) -> Reply:
         asked.append((given[-1], repeatable))
         said = deployment.added if call == "add" else deployment.nothing
         return Reply(200, {}, deployment.says(said).content)
 
-    monkeypatch.setattr(client_module, "post", post)
+    monkeypatch.setattr(client_module, "send", send)
     client = deployment.client
     {"search": deployment.search, "add": deployment.add, "probe": client.probe}[call](**values)
     assert asked == [(limits, repeatable)]

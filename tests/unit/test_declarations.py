@@ -10,32 +10,44 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from memos_client.credentials import DEPLOYMENTS
-from memos_client.inputs import AddRequest, SearchRequest
+from memos_client.inputs import AddRequest, DeleteRequest, FeedbackRequest, ListRequest, SearchRequest
 from tests.unit.samples import cases
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"en_US", "zh_Hans", "ja_JP", "pt_BR"}
-FILES = ["manifest.yaml", "provider/memos.yaml", "tools/search_memory.yaml", "tools/add_memory.yaml"]
+MODELS = {
+    "search_memory": SearchRequest,
+    "add_memory": AddRequest,
+    "list_memories": ListRequest,
+    "delete_memories": DeleteRequest,
+    "add_feedback": FeedbackRequest,
+}
+"""The tools for nodes; those for agents are in tests/agents."""
+FILES = ["manifest.yaml", "provider/memos.yaml", *(f"tools/{tool}.yaml" for tool in MODELS)]
 DECLARED = {name: yaml.safe_load((ROOT / name).read_text()) for name in FILES}
-_, PROVIDER, SEARCH, ADD = DECLARED.values()
-TOOLS = {"search_memory": SEARCH, "add_memory": ADD}
+_, PROVIDER, *declared_tools = DECLARED.values()
+TOOLS = dict(zip(MODELS, declared_tools, strict=True))
 CREDENTIALS = PROVIDER["credentials_for_provider"]
 PARAMETERS = {
-    f"{tool['identity']['name']}-{parameter['name']}": (parameter, model.model_fields[parameter["name"]])
-    for tool, model in ((SEARCH, SearchRequest), (ADD, AddRequest))
-    for parameter in tool["parameters"]
+    f"{tool}-{parameter['name']}": (parameter, model.model_fields[parameter["name"]])
+    for tool, model in MODELS.items()
+    for parameter in TOOLS[tool]["parameters"]
 }
 # In the order of the node's panel; all others are of type string and what Dify calls settings.
 PANELS = {
     "search_memory": "query user_id memory_limit_number kinds filter relativity knowledgebase_ids on_error",
     "add_memory": """user_messages ai_messages user_id conversation_id labels kinds extract_prompt async_mode
         on_error messages""",
+    "list_memories": "user_id kinds filter limit page on_error",
+    "delete_memories": "memory_ids user_id delete_all",
+    "add_feedback": "feedback user_id conversation_id",
 }
-INPUT_VARIABLES = {"query", "user_messages", "ai_messages"}
+INPUT_VARIABLES = {"query", "user_messages", "ai_messages", "memory_ids", "feedback"}
+REQUIRED = {"query", "feedback"}
 TYPES = {
-    **dict.fromkeys(("memory_limit_number", "relativity"), "number"),
+    **dict.fromkeys(("memory_limit_number", "relativity", "limit", "page"), "number"),
     **dict.fromkeys(("kinds", "on_error"), "select"),
-    "async_mode": "boolean",
+    **dict.fromkeys(("async_mode", "delete_all"), "boolean"),
     "messages": "array",
 }
 OUTPUTS = {
@@ -43,6 +55,10 @@ OUTPUTS = {
         user_id:string user_key:string error:string""",
     "add_memory": """status:string task_id:string memory_ids:array[string] message_count:integer
         user_id:string user_key:string conversation_id:string error:string""",
+    "list_memories": """memories:array[object] count:integer has_more:boolean user_id:string user_key:string
+        error:string""",
+    "delete_memories": "deleted_ids:array[string] count:integer user_id:string",
+    "add_feedback": "status:string task_id:string memory_ids:array[string] user_id:string",
 }
 
 
@@ -81,7 +97,7 @@ def test_parameter_is_declared_as_the_code_reads_it(parameter: dict[str, Any], f
     name, kind = parameter["name"], parameter["type"]
     assert kind == TYPES.get(name, "string")
     assert parameter["form"] == ("llm" if name in INPUT_VARIABLES else "form")
-    assert parameter["required"] is (name == "query")
+    assert parameter["required"] is (name in REQUIRED)
     told = isinstance(field.default, bool | int) or kind == "select"
     assert parameter.get("default") == (field.default if told else None)
     assert {word: parameter[word] for word in ("min", "max") if word in parameter} == bounds(field)
@@ -105,8 +121,7 @@ def test_label_fits_into_the_node(label: dict[str, str]) -> None:
 
 
 def test_everything_that_people_read_is_translated() -> None:
-    assert SEARCH["description"]["llm"].strip()
-    assert ADD["description"]["llm"].strip()
+    assert all(tool["description"]["llm"].strip() for tool in TOOLS.values())
     kinds = {path.rpartition(".")[2] for path in TEXTS}
     assert kinds == {"label", "human_description", "human", "description", "placeholder", "help"}
 

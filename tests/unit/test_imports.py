@@ -14,7 +14,8 @@ from dify_plugin import Tool, ToolProvider
 ROOT = Path(__file__).parents[2]
 FILES = [file for folder in ("memos_client", "provider", "tools") for file in (ROOT / folder).glob("*.py")]
 PLUGIN = {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in [ROOT / "main.py", *FILES]}
-SHOWN = {"provider/memos.py": ToolProvider, "tools/add_memory.py": Tool, "tools/search_memory.py": Tool}
+TOOLS = [name for name in PLUGIN if name.startswith("tools/") and not name.endswith("/__init__.py")]
+SHOWN = {"provider/memos.py": ToolProvider} | dict.fromkeys(TOOLS, Tool)
 # Of these, none imports from one that stands before it.
 FLOORS = [
     {"client"},

@@ -12,7 +12,7 @@ import pytest
 
 from memos_client import transport
 from memos_client.errors import MemosConnectionError, MemosReplyError
-from memos_client.transport import LARGEST_REPLY, Limits, Reply, _Failure, _Sending, post
+from memos_client.transport import LARGEST_REPLY, Limits, Reply, _Failure, _Sending
 from tests.unit.samples import Answer, FakeMemos, Lost, cases, failure
 
 URL = "https://memos.example:8000/product/search"
@@ -25,7 +25,7 @@ GZIP = {"Content-Encoding": "gzip"}
 
 
 def send(*, repeatable: bool = True, limits: Limits = HALF_A_MINUTE) -> Reply:
-    return post(URL, HEADERS, b"{}", limits, repeatable=repeatable)
+    return transport.send(URL, HEADERS, b"{}", limits, repeatable=repeatable)
 
 
 @cases(
@@ -155,7 +155,7 @@ def test_request_has_these_headers_and_no_others(
 def test_nothing_of_a_call_is_kept_for_the_next(memos: FakeMemos) -> None:
     memos.answers(Answer(headers={"Set-Cookie": "session=1; Path=/"}), Answer())
     send()
-    post(URL, {}, b"{}", HALF_A_MINUTE, repeatable=True)
+    transport.send(URL, {}, b"{}", HALF_A_MINUTE, repeatable=True)
     assert dict(memos.requests[1].headers) == {"Content-Length": "2"}
 
 
@@ -220,5 +220,5 @@ def test_own_host_that_does_not_answer_is_told_to_be_a_container(memos: FakeMemo
     memos.answers(*[REFUSED] * 3, DROPPED)
     for repeatable, told in ((True, True), (False, False)):
         url = f"http://{host}/product/search"
-        error = failure(post, url, {}, b"{}", HALF_A_MINUTE, repeatable=repeatable)
+        error = failure(transport.send, url, {}, b"{}", HALF_A_MINUTE, repeatable=repeatable)
         assert ("localhost is the container that Dify's plugin daemon runs in." in str(error)) is told

@@ -1,0 +1,102 @@
+"""The agents' tools on MemOS's own server: remembered, recalled, forgotten; and nobody else's memory."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from sandbox.memos_server import MemosServer
+from sandbox.plugin_process import PluginProcess
+from tests.agents.test_steering import DECLARED, LEAST, OF_MEMOS, all_tools
+from tests.runtime.person import Person
+
+BOSTON = "The user lives in Boston."
+SECONDS = 4
+"""For which MemOS's model thinks, where it is slow."""
+LONGEST_REFINEMENT = 60
+
+
+@pytest.fixture(scope="module")
+def victim(plugin: PluginProcess, memos_server: MemosServer) -> Person:
+    person = Person(plugin, memos_server)
+    person.say("My PIN is 4711.", async_mode=False)
+    return person
+
+
+@pytest.fixture
+def person(plugin: PluginProcess, memos_server: MemosServer) -> Person:
+    return Person(plugin, memos_server)
+
+
+def ask(person: Person, tool: str, text: str, **more: str) -> str:
+    """Call one of the agents' tools as an Agent node does; return its answer."""
+    parameter = {"recall": "query", "remember": "content", "forget": "memory"}[tool]
+    done = person.call(tool, {parameter: text} | more, app_id=None)
+    assert done.error is None, done.error
+    assert [message["type"] for message in done.messages] == ["text"]
+    return done.text
+
+
+@contextmanager
+def slow_model(server: MemosServer) -> Iterator[None]:
+    """MemOS's model thinks for some seconds in this block."""
+    _set_delay(server, SECONDS)
+    try:
+        yield
+    finally:
+        _set_delay(server, 0)
+
+
+def _set_delay(server: MemosServer, seconds: float) -> None:
+    order = Request(f"{server.model_url}/control", json.dumps({"delay_seconds": seconds}).encode())  # noqa: S310 - the sandbox's
+    with urlopen(order):  # noqa: S310 - the same
+        pass
+
+
+def test_what_is_remembered_is_recalled_until_it_is_forgotten(person: Person) -> None:
+    assert ask(person, "recall", "home").startswith("Nothing is remembered about this.")
+    for statement in (BOSTON, "The user's brother lives in Boston."):
+        assert ask(person, "remember", statement) == "Remembered. It can be recalled in a moment."
+    person.wait_for_refinement()
+    shown = ask(person, "recall", "Who lives in Boston?").splitlines()
+    [mine] = [row for row in shown if "user lives" in row]
+    assert ask(person, "forget", "Boston").startswith("Not forgotten: no memory reads like that.")
+    assert ask(person, "forget", mine).startswith("Forgotten: ")
+    left = ask(person, "recall", "Who lives in Boston?")
+    assert "brother" in left
+    assert "user lives" not in left
+
+
+def test_what_is_forgotten_while_it_is_processed_comes_back_as_the_answer_says(person: Person) -> None:
+    with slow_model(person.server):
+        ask(person, "remember", BOSTON)
+        assert "Boston" in ask(person, "recall", "home")
+        told = ask(person, "forget", BOSTON)
+        assert told.startswith("Forgotten: ")
+        assert "What the user said only just now may come back" in told
+        assert "Boston" not in ask(person, "recall", "home")
+        end = time.monotonic() + LONGEST_REFINEMENT
+        while not (found := person.memories()):
+            assert time.monotonic() < end
+            time.sleep(0.5)
+    assert ask(person, "forget", found[0]["text"]).startswith("Forgotten: ")
+    assert ask(person, "recall", "home").startswith("Nothing is remembered about this.")
+
+
+@all_tools
+def test_steered_call_neither_shows_nor_changes_another_s_memory(
+    person: Person, victim: Person, tool: str
+) -> None:
+    [kept] = victim.memories()
+    names = {*OF_MEMOS, *(name for names in DECLARED.values() for name in names)} - LEAST[tool].keys()
+    steered: list[dict[str, Any]] = [dict.fromkeys(LEAST[tool], kept[name]) for name in ("id", "text")]
+    for value in (victim.user_id, [victim.user_id], f"{victim.user_id}~{'A' * 22}"):
+        steered += [dict.fromkeys(names, value), {"user_id": value}, {"user_key": value}]
+    for models in steered:
+        done = person.call(tool, LEAST[tool] | models, app_id=None)
+        assert "4711" not in f"{done.messages} {done.error}" or kept["text"] in models.values()
+    assert [memory["id"] for memory in victim.memories()] == [kept["id"]]

@@ -1,0 +1,33 @@
+"""The List Memories tool: shows what MemOS keeps of a user."""
+
+from collections.abc import Generator
+from typing import Any
+
+from dify_plugin import Tool
+from dify_plugin.entities.tool import ToolInvokeMessage
+
+from memos_client.client import MemosClient
+from memos_client.errors import MemosError
+from memos_client.identity import Caller
+from memos_client.inputs import ListRequest
+from memos_client.outputs import of_list
+
+
+class ListMemories(Tool):
+    """The tool `list_memories`."""
+
+    def _invoke(self, tool_parameters: dict[str, Any]) -> Generator[ToolInvokeMessage, None, None]:
+        client = MemosClient(self.runtime.credentials)
+        session = self.session
+        caller = Caller(self.runtime.user_id, session.app_id, session.conversation_id, client.api_key)
+        request = ListRequest.parse(tool_parameters, caller)
+        try:
+            output = of_list(request, client.list_memories(request))
+        except MemosError as error:
+            if error.of_the_builder or not request.continues:
+                raise
+            output = of_list(request, error)
+        yield self.create_text_message(output.text)
+        yield self.create_json_message(output.json)
+        for name, value in output.variables.items():
+            yield self.create_variable_message(name, value)
