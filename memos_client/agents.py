@@ -57,6 +57,7 @@ _NOTHING_ALIKE = "Not forgotten: nothing like that is remembered."
 _NO_ID = (
     "Not forgotten: MemOS keeps this without an id, so it can't be forgotten one by one. Tell the user so."
 )
+_NOT_ALLOWED = "Not forgotten: MemOS does not let this be deleted. Tell the user so."
 _BEING_WRITTEN = (
     "Not forgotten: memory is being written just now. Recall it once more, then forget what it shows."
 )
@@ -145,7 +146,9 @@ def _forget(client: MemosClient, caller: Caller, memory: str) -> str:
             return _NO_ID
         try:
             client.delete(request.user_id, [one.memory["id"] for one in alike])
-        except MemosInputError:
+        except MemosInputError as error:
+            if error.code is not None:
+                return _NOT_ALLOWED
             continue  # MemOS has refined them meanwhile, and given them other ids
         except MemosError as error:
             if error.refused:

@@ -13,7 +13,7 @@ from memos_client.envelope import unwrap
 from memos_client.errors import MemosError, MemosInputError, MemosServerError
 from memos_client.identity import Caller
 from memos_client.inputs import AddRequest, FeedbackRequest, ListRequest, SearchRequest
-from memos_client.memories import Added, Deleted, Found, Lists, Page, current, found
+from memos_client.memories import Added, Found, Lists, Page, current, found
 from memos_client.self_hosted import SelfHostedDialect
 from memos_client.transport import Limits, send
 
@@ -130,7 +130,7 @@ class MemosClient:
         limits = Limits(CONTINUE.total, largest=self._dialect.largest_list)
         return current(self._dialect.read_candidates(self._call(path, body, limits), request))
 
-    def delete(self, user_id: str, memory_ids: Sequence[str]) -> Deleted:
+    def delete(self, user_id: str, memory_ids: Sequence[str]) -> None:
         """Delete memories, but only if all of them are this user's, and prove that they are gone.
 
         Raises:
@@ -146,9 +146,9 @@ class MemosClient:
             words = f"memory_ids: no memory of this user: {', '.join(strange)}. {_NOTHING_DELETED}"
             raise MemosInputError(words, self._dialect.not_found_advice)
         end = start + DELETE_SECONDS
-        return self._deleted(user_id, memory_ids, lambda left: self._look_up(user_id, left, end), end)
+        self._delete(user_id, memory_ids, lambda left: self._look_up(user_id, left, end), end)
 
-    def delete_all(self, user_id: str) -> Deleted:
+    def delete_all(self, user_id: str) -> None:
         """Delete everything of a user, and prove that nothing is listed any more.
 
         Raises:
@@ -156,15 +156,15 @@ class MemosClient:
         """
         one_of_all = ListRequest.model_construct(user_id=user_id, limit=1)
         end = time.monotonic() + DELETE_SECONDS
-        return self._deleted(user_id, (), lambda _: _names(self._list(one_of_all, end)), end)
+        self._delete(user_id, (), lambda _: _names(self._list(one_of_all, end)), end)
 
-    def _deleted(
+    def _delete(
         self,
         user_id: str,
         memory_ids: Sequence[str],
         look: Callable[[Sequence[str]], Sequence[str]],
         end: float,
-    ) -> Deleted:
+    ) -> None:
         """Delete, and look until nothing is left: MemOS says success and failure, whatever it did."""
         answer: MemosError | None = None
         try:
@@ -185,7 +185,7 @@ class MemosClient:
             except MemosError as error:
                 raise error.adding(_MAY_BE_DELETED) from None
             if not left:
-                return Deleted(memory_ids)
+                return
         known = f"Still there: {', '.join(left)}."
         if memory_ids:
             gone = [memory_id for memory_id in memory_ids if memory_id not in left]

@@ -135,18 +135,24 @@ class Input(BaseModel):
             raise MemosInputError(self._problem)
 
 
+Selection = Literal["facts", "facts_and_preferences", "all"]
+
+
 class ForgivingInput(Input):
-    """The parameters of a tool whose run may go on without MemOS."""
+    """The parameters of a tool whose run may go on without MemOS, and of whose kinds of memory some count."""
 
     on_error: Literal["fail", "continue"] = "fail"
+    kinds: Selection = "facts_and_preferences"
+
+    @property
+    def wanted(self) -> tuple[Kind, ...]:
+        """The kinds of memory to look for, to extract or to list."""
+        return SELECTIONS[self.kinds]
 
     @property
     def continues(self) -> bool:
         """Whether the run goes on when MemOS fails."""
         return self.on_error == "continue"
-
-
-Selection = Literal["facts", "facts_and_preferences", "all"]
 
 
 def _plain_without_app(conditions: Conditions, info: ValidationInfo[Caller]) -> Conditions:
@@ -172,15 +178,9 @@ class SearchRequest(ForgivingInput):
 
     query: Query = ""
     memory_limit_number: Limit = 6
-    kinds: Selection = "facts_and_preferences"
     filter: Filter = Conditions()
     relativity: Relevance | None = None
     knowledgebase_ids: KnowledgeBases = ()
-
-    @property
-    def wanted(self) -> tuple[Kind, ...]:
-        """The kinds of memory to look for."""
-        return SELECTIONS[self.kinds]
 
 
 class AddRequest(ForgivingInput):
@@ -192,15 +192,9 @@ class AddRequest(ForgivingInput):
     ai_messages: MessageText = ""
     conversation_id: ConversationId = Field(default="", validate_default=True)
     labels: LabelsField = Labels()
-    kinds: Selection = "facts_and_preferences"
     extract_prompt: Instructions = ""
     async_mode: Switch = True
     messages: Annotated[list[Message], FailFast(), BeforeValidator(decoded)] = []
-
-    @property
-    def wanted(self) -> tuple[Kind, ...]:
-        """The kinds of memory to extract."""
-        return SELECTIONS[self.kinds]
 
     @cached_property
     def turns(self) -> list[Message]:
@@ -230,11 +224,6 @@ class ListRequest(ForgivingInput):
     filter: Filter = Conditions()
     limit: PageSize = 20
     page: PageNumber = 1
-
-    @property
-    def wanted(self) -> tuple[Kind, ...]:
-        """The kinds of memory to list."""
-        return SELECTIONS[self.kinds]
 
 
 class DeleteRequest(Input):

@@ -51,12 +51,6 @@ class Page(NamedTuple):
     has_more: bool
 
 
-class Deleted(NamedTuple):
-    """What was proven deleted: these ids or, where there are none, everything of a user."""
-
-    ids: Sequence[str] = ()
-
-
 def current(lists: Lists) -> list[Found]:
     """The memories of all lists that MemOS calls neither archived nor deleted, in their order."""
     read = (Found(kind, item, memory(kind, item)) for kind, items in lists.items() for item in items)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from memos_client.errors import MemosError
 from memos_client.inputs import AddRequest, DeleteRequest, FeedbackRequest, ListRequest, SearchRequest
-from memos_client.memories import Added, Deleted, Found, Page, lists
+from memos_client.memories import Added, Found, Page, lists
 from memos_client.memory_block import block
 
 _FAILED = -1
@@ -79,9 +79,10 @@ def of_list(request: ListRequest, result: Page | MemosError) -> Output:
     return Output(str(error or text or nothing), _envelope(lists(found), error), variables)
 
 
-def of_delete(request: DeleteRequest, deleted: Deleted) -> Output:
-    """What Delete Memories yields."""
-    count = len(deleted.ids)
+def of_delete(request: DeleteRequest) -> Output:
+    """What Delete Memories yields when it is done; of Delete All, no ids are known."""
+    ids = list(request.memory_ids)
+    count = len(ids)
     some = "1 memory" if count == 1 else f"{count} memories"
     what = "all memories of this user" if request.delete_all else some
     text = f"Deleted: {what}. MemOS no longer has them; a search may show them for some seconds more."
@@ -90,8 +91,8 @@ def of_delete(request: DeleteRequest, deleted: Deleted) -> Output:
         text += (
             " Messages that it is still processing may be remembered all the same: list again in a minute."
         )
-    variables = {"deleted_ids": list(deleted.ids), "count": count, "user_id": request.user_id}
-    return Output(text, _envelope({"success": True, "deleted_ids": list(deleted.ids)}, None), variables)
+    variables = {"deleted_ids": ids, "count": count, "user_id": request.user_id}
+    return Output(text, _envelope({"success": True, "deleted_ids": ids}, None), variables)
 
 
 def of_feedback(request: FeedbackRequest, added: Added) -> Output:

@@ -1,7 +1,4 @@
-"""Sends requests over HTTP, within one time limit, knowing whether a request can have left.
-
-The one module that knows `requests`. Where it does more than that does by itself, it says why.
-"""
+"""Sends requests over HTTP, within one time limit, knowing whether a request can have left."""
 
 import os
 import random
@@ -9,30 +6,26 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from http.client import HTTPException, IncompleteRead
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gevent import Timeout, get_hub, sleep
-from requests import Response, Session
+from requests import Request, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidSchema, ProxyError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, ProtocolError, ProxySchemeUnknown
+from urllib3.util import Retry
 
 from memos_client.errors import MemosConnectionError, MemosError, bad_reply
 
 LARGEST_REPLY = 1024 * 1024
 """Bytes of a reply, decompressed; a hundred memories have some 50 KiB."""
-
-_LESS = "It has more than {} MiB, and no more is read. Ask for fewer memories, or delete some on that server."
-
 
 # Look-ups run in gevent's threads. Ten, the usual number, are used up by ten calls to a silent name server.
 get_hub().threadpool.maxsize = 100
@@ -101,12 +94,12 @@ class _Body:
 
 
 class _Sending:
-    """One sending of a request: how far it came, and the reply or why there is none."""
+    """One sending of a request.
 
-    sent = False
-    """Whether any of the request may have arrived."""
-    answered = False
-    """Whether a reply has begun."""
+    Whether any of it may have arrived, whether a reply has begun, and the reply or why there is none.
+    """
+
+    sent = answered = False
     reply: Reply | None = None
     failure: _Failure | None = None
 
@@ -118,12 +111,12 @@ class _Sending:
         # A GET has no body by which to tell that it is connected.
         connecting = Timeout(limits.connect if data else None, _StoppedError(late))
         body = _Body(data, connecting) if data else None
-        how, proxies = "POST" if data else "GET", _proxies(url)
         try:
+            request = Request("POST" if data else "GET", url, headers, data=body).prepare()
             with (
                 connecting,
-                _new_session() if fresh else nullcontext(_shared_session()) as session,
-                session.request(how, url, data=body, headers=headers, proxies=proxies, stream=True) as reply,
+                closing(_Adapter()) if fresh else nullcontext(_shared_adapter()) as adapter,
+                adapter.send(request, stream=True, proxies=_proxies(url)) as reply,
             ):
                 connecting.close()
                 self.answered = True
@@ -214,28 +207,16 @@ class _Adapter(HTTPAdapter):
         """Leave it to the context, which verifies; `requests` would name a bundle to be read again."""
 
 
-class _Session(Session):
-    """A session that follows no redirect."""
+@cache
+def _shared_adapter() -> _Adapter:
+    """Shared by all users, who share nothing but its connections: these carry nobody's key.
 
-    def get_redirect_target(self, resp: Response) -> None:
-        """Tell of none: `allow_redirects=False` would still read the body, however large it unpacks."""
-
-
-def _new_session() -> Session:
-    """A session that keeps no cookies, and takes neither keys nor proxies from the environment."""
-    session = _Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    No `Session`, which would follow redirects, keep cookies, and take keys from the environment.
+    """
     # As many connections as the SDK serves calls at once (MAX_WORKER of dify_plugin/config/config.py).
-    adapter = _Adapter(pool_connections=100, pool_maxsize=1000)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+    return _Adapter(pool_connections=100, pool_maxsize=1000)
 
 
-# Shared by all users, who share nothing but its connections: these carry nobody's key.
-_shared_session = cache(_new_session)
 _proxies = lru_cache(maxsize=100)(get_environ_proxies)
 
 
@@ -258,7 +239,8 @@ def _read(response: Response, largest: int) -> bytes:
             sleep(0)  # gevent lets nobody else have a turn while a socket holds more
             body += piece
             if len(body) > largest:
-                advice = _LESS.format(largest // 2**20)
+                advice = f"It has more than {largest // 2**20} MiB, and no more is read."
+                advice += " Ask for fewer memories, or delete some on that server."
                 raise _StoppedError(_Failure("too large", is_bad_reply=True, advice=advice))
     return bytes(body)
 
@@ -266,9 +248,8 @@ def _read(response: Response, largest: int) -> bytes:
 def _seconds(retry_after: str) -> float | None:
     """The seconds that a Retry-After header asks for, given in seconds or as a date."""
     try:
-        date = None if retry_after.isdecimal() else parsedate_to_datetime(retry_after)
-        return max(0.0, date.timestamp() - time.time()) if date else float(retry_after)
-    except (ValueError, OverflowError):
+        return Retry().parse_retry_after(retry_after)
+    except (InvalidHeader, ValueError, OverflowError):
         return None
 
 

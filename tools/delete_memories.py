@@ -21,10 +21,10 @@ class DeleteMemories(Tool):
         caller = Caller(self.runtime.user_id, session.app_id, session.conversation_id, client.api_key)
         request = DeleteRequest.parse(tool_parameters, caller)
         if request.delete_all:
-            deleted = client.delete_all(request.user_id)
+            client.delete_all(request.user_id)
         else:
-            deleted = client.delete(request.user_id, request.memory_ids)
-        output = of_delete(request, deleted)
+            client.delete(request.user_id, request.memory_ids)
+        output = of_delete(request)
         yield self.create_text_message(output.text)
         yield self.create_json_message(output.json)
         for name, value in output.variables.items():

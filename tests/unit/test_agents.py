@@ -189,6 +189,14 @@ def test_forget_looks_again_where_memos_has_replaced_the_id(memos: FakeMemos, de
     )
 
 
+def test_forget_says_where_memos_lets_nothing_be_deleted(memos: FakeMemos, deployment: Deployment) -> None:
+    there, *_ = deletion(deployment, FACT)
+    memos.answers(stored(deployment, FACT), there, Answer({"code": 40306, "message": "no"}, status=403))
+    assert answer("forget", deployment) == (
+        "Not forgotten: MemOS does not let this be deleted. Tell the user so."
+    )
+
+
 def test_forget_in_doubt_is_told(memos: FakeMemos, deployment: Deployment) -> None:
     _, *rest = deletion(deployment, FACT)
     still = deletion(deployment, FACT)[0]

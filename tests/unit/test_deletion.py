@@ -12,7 +12,7 @@ from memos_client.errors import MemosConnectionError, MemosError, MemosInputErro
 from memos_client.identity import Caller
 from memos_client.inputs import DeleteRequest, FeedbackRequest
 from memos_client.kinds import PREFERENCE
-from memos_client.memories import Added, Deleted
+from memos_client.memories import Added
 from memos_client.outputs import of_delete, of_feedback
 from memos_client.transport import Reply
 from tests.unit.keeper import Keeper, Kept, facts
@@ -42,8 +42,8 @@ def keeper(memos: FakeMemos, deployment: Deployment) -> Keeper:
     return memos.otherwise
 
 
-def delete(deployment: Deployment, *memory_ids: str) -> Deleted:
-    return deployment.client.delete("user-1", memory_ids)
+def delete(deployment: Deployment, *memory_ids: str) -> None:
+    deployment.client.delete("user-1", memory_ids)
 
 
 def deletions(memos: FakeMemos) -> list[Any]:
@@ -73,7 +73,7 @@ def test_memories_are_deleted_once_and_proven_gone(
     memos: FakeMemos, deployment: Deployment, body: dict[str, Any], pauses: list[float]
 ) -> None:
     memos.otherwise = keeper = Keeper(deployment, [*KEPT])
-    assert delete(deployment, "f1", "f0") == Deleted(("f1", "f0"))
+    delete(deployment, "f1", "f0")
     assert keeper.of("user-1") == ["f2"]
     assert keeper.of("user-2") == ["x0", "x1"]
     assert deletions(memos) == [{"memory_ids": ["f1", "f0"]} | body]
@@ -140,7 +140,7 @@ def test_memory_that_stays_a_while_is_looked_at_again(
             keeper.kept = []
 
     pytest.MonkeyPatch().setattr("time.sleep", goes_meanwhile)
-    assert delete(deployment, "f0", "f1") == Deleted(("f0", "f1"))
+    delete(deployment, "f0", "f1")
     assert pauses == [0, 0.5, 1]
     assert len(deletions(memos)) == 1
 
@@ -187,8 +187,8 @@ def test_what_went_is_proven_deleted_whatever_the_reply(
         return reply if "delete" in received.url else told
 
     memos.otherwise = answer
-    assert delete(deployment, "f0") == Deleted(("f0",))
-    assert deployment.client.delete_all("user-1") == Deleted()
+    delete(deployment, "f0")
+    deployment.client.delete_all("user-1")
     assert keeper.of("user-1") == []
     assert keeper.of("user-2") == ["x0", "x1"]
 
@@ -241,7 +241,7 @@ def test_proof_that_fails_leaves_the_deletion_in_doubt(
 def test_all_of_a_user_goes_without_a_listing_before(
     memos: FakeMemos, deployment: Deployment, keeper: Keeper, pauses: list[float]
 ) -> None:
-    assert deployment.client.delete_all("user-1") == Deleted()
+    deployment.client.delete_all("user-1")
     assert keeper.of("user-1") == []
     assert keeper.of("user-2") == ["x0", "x1"]
     body = {"user_id": "user-1"}
@@ -347,13 +347,13 @@ def test_call_without_an_app_can_t_delete_everything() -> None:
 
 
 def test_output_says_what_went_and_how_sure_that_is() -> None:
-    output = of_delete(delete_request(memory_ids="m1"), Deleted(("m1",)))
+    output = of_delete(delete_request(memory_ids="m1"))
     assert output.text == (
         "Deleted: 1 memory. MemOS no longer has them; a search may show them for some seconds more."
     )
     assert output.variables == {"deleted_ids": ["m1"], "count": 1, "user_id": "user-1"}
     assert output.json["data"] == {"success": True, "deleted_ids": ["m1"]}
-    output = of_delete(delete_request(delete_all=True), Deleted())
+    output = of_delete(delete_request(delete_all=True))
     assert output.text.startswith("Deleted: all memories of this user. MemOS no longer has them")
     assert output.text.endswith("may be remembered all the same: list again in a minute.")
 

@@ -18,6 +18,7 @@ TOOLS = [name for name in PLUGIN if name.startswith("tools/") and not name.endsw
 SHOWN = {"provider/memos.py": ToolProvider} | dict.fromkeys(TOOLS, Tool)
 # Of these, none imports from one that stands before it.
 FLOORS = [
+    {"agents"},
     {"client"},
     {"cloud", "self_hosted"},
     {"inputs", "kinds", "memories"},

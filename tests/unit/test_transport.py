@@ -114,9 +114,9 @@ def test_request_that_never_left_is_given_up_after_three_tries(
 def test_only_first_tries_of_what_only_reads_use_a_shared_connection(
     memos: FakeMemos, monkeypatch: pytest.MonkeyPatch, repeatable: bool, own_connections: int
 ) -> None:
-    transport._shared_session()
-    made, make = list[int](), transport._new_session
-    monkeypatch.setattr(transport, "_new_session", lambda: made.append(1) or make())
+    transport._shared_adapter()
+    made, make = list[int](), transport._Adapter
+    monkeypatch.setattr(transport, "_Adapter", lambda: made.append(1) or make())
     memos.answers(REFUSED, FINE)
     send(repeatable=repeatable)
     assert len(made) == own_connections
