@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.plugin_process import Invocation, PluginProcess
 from sandbox.scripted_server import Answer
 from tests.agents.dify_agents import AGENTS, FOR_AGENTS, LANGUAGES, sent
-from tests.agents.memos import FACT, Memos, call, memos
+from tests.runtime.memos import FACT, Memos, call, memos
 
 SENT = Path(__file__).with_name("sent.json")
 READ = Path(__file__).with_name("read.json")

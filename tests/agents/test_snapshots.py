@@ -6,9 +6,8 @@ import pytest
 
 from sandbox.plugin_process import PluginProcess
 from tests.agents.dify_agents import FOR_AGENTS, LANGUAGES, TOOLS
-from tests.agents.memos import Memos
 from tests.agents.snapshots import READ, SENT, read_by_models, sent_to_models
-from tests.runtime.conftest import KEY
+from tests.runtime.memos import KEY, Memos
 
 LONGEST_DESCRIPTION = 1000
 """Above 1,024 characters, OpenAI refuses the whole request."""

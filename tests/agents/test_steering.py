@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.plugin_process import PluginProcess
 from tests.agents.dify_agents import AGENTS, FOR_AGENTS, TOOLS
-from tests.agents.memos import FACT, SECRET, USER, VICTIM, Memos, call
+from tests.runtime.memos import FACT, SECRET, USER, VICTIM, Memos, call
 
 # What a model has to send for the tool to do something.
 LEAST: dict[str, dict[str, Any]] = {
@@ -22,15 +22,19 @@ LEAST: dict[str, dict[str, Any]] = {
     "forget": {"memory": FACT},
 }
 DECLARED = {tool: [one["name"] for one in declared["parameters"]] for tool, declared in TOOLS.items()}
+# Of MemOS's own APIs, and of what this plugin's tools were once given.
 OF_MEMOS = (
-    *("agent_id", "allow_knowledgebase_ids", "allow_memory_view", "allow_public", "app_id", "async_mode"),
-    *("chat_history", "context_format", "conversation_first_message", "cube_id", "custom_extract_prompt"),
-    *("custom_tags", "dedup", "doc_path", "feedback_content", "file_ids", "filter", "history"),
-    *("include_memory_view", "include_preference", "include_skill", "info", "internet_search", "is_feedback"),
-    *("json_output", "mem_cube_id", "memory_content", "memory_id", "memory_type", "memos_api_key"),
-    *("memos_url", "mode", "pref_top_k", "preference_limit_number", "project_id", "readable_cube_ids"),
-    *("reference_time", "retrieved_memory_ids", "session_id", "size", "source", "tags", "task_id", "top_k"),
-    *("user_ids", "user_name", "writable_cube_ids", "credentials", "deployment", "runtime", "session"),
+    *("agent_id", "allow_knowledgebase_ids", "allow_memory_view", "allow_public", "app_id", "chat_history"),
+    *("context_format", "conversation_first_message", "created_after", "created_before", "credentials"),
+    *("cube_id", "custom_extract_prompt", "custom_tags", "dedup", "deployment", "doc_path"),
+    *("feedback_content", "file_ids", "filter", "history", "include_memory_view", "include_preference"),
+    *("include_skill", "include_skill_memory", "include_tool_memory", "info", "internet_search"),
+    *("is_feedback", "json_output", "max_context_chars", "mem_cube_id", "memory_content", "memory_id"),
+    *("memory_type", "memos_api_key", "memos_url", "mode", "neighbor_discovery", "pref_top_k"),
+    *("preference_limit_number", "project_id", "readable_cube_ids", "reference_time", "rerank"),
+    *("retrieved_memory_ids", "runtime", "search_memory_type", "search_tool_memory", "session", "session_id"),
+    *("size", "skill_limit_number", "skill_mem_top_k", "source", "tags", "task_id", "threshold"),
+    *("tool_mem_top_k", "tool_memory_limit_number", "top_k", "user_ids", "user_name", "writable_cube_ids"),
 )
 SIGNED = f"{VICTIM}~{'A' * 22}"
 HOSTILE: dict[str, Any] = {

@@ -8,7 +8,10 @@ from sandbox.package import REPOSITORY, collect
 from sandbox.plugin_process import PluginProcess
 from tests.package.contents import Package
 from tests.package.installation import Installation, install
-from tests.runtime.conftest import KEY
+from tests.runtime.conftest import scripted, server
+from tests.runtime.memos import KEY
+
+__all__ = ["scripted", "server"]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import Invocation, PluginProcess
-from tests.runtime.conftest import KEY
+from tests.runtime.memos import KEY
 
 _LONGEST_REFINEMENT = 60.0
 

@@ -9,7 +9,7 @@ from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import PluginProcess
 from sandbox.scripted_server import Answer, ScriptedServer
 from sandbox.scripted_server import Request as Arrival
-from tests.runtime.conftest import KEY
+from tests.runtime.memos import KEY
 from tests.runtime.person import Person, unread
 
 CHINESE = "食物，旅行；scene=chat、agent_id=bot-1\napp_id=shop; level＝3"  # noqa: RUF001 - as its keyboards have it

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import CredentialsRefused, PluginProcess
-from tests.runtime.conftest import KEY
+from tests.runtime.memos import KEY
 from tests.runtime.person import Person, unread
 
 

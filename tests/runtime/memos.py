@@ -7,8 +7,8 @@ from typing import Any
 
 from sandbox.plugin_process import Invocation, PluginProcess
 from sandbox.scripted_server import Answer, Request, ScriptedServer
-from tests.runtime.conftest import KEY
 
+KEY = "mpg-canary-5a17c0ffee"
 USER = "user-1"
 FACT = "The user eats no meat."
 VICTIM = "victim"
