@@ -180,7 +180,7 @@ def what_people_read_is_in_four_languages(package: Package) -> Iterator[str]:
     declared = {"manifest": package.manifest, "provider": package.provider, **package.tools}
     for place, text in _human_texts("", declared):
         words = text.values() if isinstance(text, dict) and text.keys() == _LANGUAGES else [None]
-        if not all(isinstance(word, str) and 1 <= len(word) <= _LONGEST_TEXT for word in words):
+        if not all(isinstance(word, str) and 1 <= len(word.strip()) <= _LONGEST_TEXT for word in words):
             yield f"{place}: {text}"
 
 

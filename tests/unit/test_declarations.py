@@ -1,7 +1,5 @@
 """What the YAML files promise: true to the code and the contract, in four languages."""
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,10 +21,8 @@ MODELS = {
     "add_feedback": FeedbackRequest,
 }
 """The tools for nodes; those for agents are in tests/agents."""
-FILES = ["manifest.yaml", "provider/memos.yaml", *(f"tools/{tool}.yaml" for tool in MODELS)]
-DECLARED = {name: yaml.safe_load((ROOT / name).read_text()) for name in FILES}
-_, PROVIDER, *declared_tools = DECLARED.values()
-TOOLS = dict(zip(MODELS, declared_tools, strict=True))
+PROVIDER = yaml.safe_load((ROOT / "provider/memos.yaml").read_text())
+TOOLS = {tool: yaml.safe_load((ROOT / "tools" / f"{tool}.yaml").read_text()) for tool in MODELS}
 CREDENTIALS = PROVIDER["credentials_for_provider"]
 PARAMETERS = {
     f"{tool}-{parameter['name']}": (parameter, model.model_fields[parameter["name"]])
@@ -62,19 +58,6 @@ OUTPUTS = {
 }
 
 
-def texts(value: Any, path: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every text in several languages, with the path to it."""
-    if isinstance(value, dict) and any(re.fullmatch("[a-z]{2}_[A-Za-z]+", str(name)) for name in value):
-        yield path, value
-    elif isinstance(value, dict | list):
-        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from texts(part, f"{path}.{name}")
-
-
-TEXTS = dict(text for name, declared in DECLARED.items() for text in texts(declared, f"{name}:"))
-LABELS = {path: text for path, text in TEXTS.items() if path.startswith("tools/") and path.endswith(".label")}
-
-
 def bounds(field: FieldInfo) -> dict[str, float]:
     """The least and the largest value that the code accepts."""
     # Of an optional number, the bounds belong to what stands beside None.
@@ -108,22 +91,12 @@ def test_parameter_is_declared_as_the_code_reads_it(parameter: dict[str, Any], f
     assert parameter.keys() - known == {"human_description"}
 
 
-@cases("text", TEXTS)
-def test_text_is_in_exactly_four_languages(text: dict[str, str]) -> None:
-    assert text.keys() == LANGUAGES
-    assert all(isinstance(words, str) and 1 <= len(words.strip()) < 1024 for words in text.values())
-
-
-@cases("label", LABELS)
-def test_label_fits_into_the_node(label: dict[str, str]) -> None:
-    assert max(len(label["en_US"]), len(label["pt_BR"])) <= 28
-    assert max(len(label["zh_Hans"]), len(label["ja_JP"])) <= 12
-
-
-def test_everything_that_people_read_is_translated() -> None:
-    assert all(tool["description"]["llm"].strip() for tool in TOOLS.values())
-    kinds = {path.rpartition(".")[2] for path in TEXTS}
-    assert kinds == {"label", "human_description", "human", "description", "placeholder", "help"}
+@cases("tool", TOOLS)
+def test_labels_fit_into_the_node(tool: Any) -> None:
+    options = [option for parameter in tool["parameters"] for option in parameter.get("options", [])]
+    for label in (part["label"] for part in (tool["identity"], *tool["parameters"], *options)):
+        assert max(len(label["en_US"]), len(label["pt_BR"])) <= 28
+        assert max(len(label["zh_Hans"]), len(label["ja_JP"])) <= 12
 
 
 @cases("tool", TOOLS)

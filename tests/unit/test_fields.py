@@ -1,4 +1,7 @@
-"""Fields: what Dify sends, read or refused in words that complete "name: …"."""
+"""Fields: what Dify sends, read or refused in words that complete "name: …".
+
+Numbers, switches and queries are in test_inputs.py, identifiers in test_identity.py.
+"""
 
 import math
 from datetime import UTC, date, datetime, timedelta
@@ -7,19 +10,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from memos_client.fields import (
-    Count,
-    Identifier,
-    Limit,
-    MessageText,
-    Query,
-    Relevance,
-    Separated,
-    Switch,
-    Text,
-    decoded,
-    is_absent,
-)
+from memos_client.fields import MessageText, Separated, decoded, is_absent
 from memos_client.labels import Conditions, ConditionsField, Labels, LabelsField
 
 PRINTED = "wants text, and got a list or an object"
@@ -71,29 +62,6 @@ def test_text_that_is_no_json_is_refused_without_its_words(value: Any) -> None:
     assert "food" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["a\0b", "null", " a ", "['a']"], ids=repr)
-def test_text_and_query_are_kept_but_for_what_cannot_be_sent(value: str) -> None:
-    assert read(Text, value) == read(Query, value) == value.replace("\0", "")
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        ("", "needed"),
-        (" ", "needed"),
-        ("\0", "needed"),
-        ("sys.query", "the variable sys.query has no value in this app"),
-        ("1767225699999.text", "the variable 1767225699999.text has no value in this app"),
-        ("{{#sys.query#}}", "the variable sys.query has no value in this app"),
-        (7, "string_type"),
-        (["a"], "string_type"),
-    ],
-    ids=repr,
-)
-def test_query_needs_words(value: Any, words: str) -> None:
-    assert refusal(Query, value) == words
-
-
 @pytest.mark.parametrize(
     "value",
     ["['a', 1]", "{'k': None}", " [None] ", "[{'role': 'user'}]", "[True]", "[\"it's\", 'a']"],
@@ -122,74 +90,6 @@ def test_list_or_object_that_dify_printed_is_no_message(value: str) -> None:
 )
 def test_brackets_of_a_person_or_of_json_are_a_message(value: str) -> None:
     assert read(MessageText, value) == value
-
-
-@pytest.mark.parametrize(
-    "value", ["u" * 100, "é" * 100, "李雷 7", "a.b@c/d:e", "1767225600001", "x~y", "null"]
-)
-def test_identifier_is_taken_as_it_is(value: str) -> None:
-    assert read(Identifier, value) == value
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        ("u" * 101, "at most 100 characters"),
-        *((text, "no control or invisible characters") for text in ("x\ny", "xy\0", "x\u200by", "xy\ud800")),
-        *((text, "no control or invisible characters") for text in ("\u202exy", "xy\u3000", "x\xa0y")),
-        *((text, "no space at its start or end") for text in (" xy", "xy ")),
-        *((text, PRINTED) for text in ("['x']", "{'x': 1}", '["x"]', "[x]", "{x}", "[object Object]", "[]")),
-        ("sys.dialogue_count", "the variable sys.dialogue_count has no value in this app"),
-        ("c-1767225600009.id", "the variable 1767225600009.id has no value in this app"),
-        (7, "string_type"),
-    ],
-    ids=ascii,
-)
-def test_identifier_is_refused_rather_than_repaired(value: Any, words: str) -> None:
-    assert refusal(Identifier, value) == words
-
-
-@pytest.mark.parametrize(("value", "number"), [("6", 6), ("6.0", 6), (6.0, 6), (1, 1), (25, 25), (" 7 ", 7)])
-def test_limit_takes_whole_numbers_in_any_form(value: Any, number: int) -> None:
-    assert read(Limit, value) == number
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (True, "wants a number"),
-        (False, "wants a number"),
-        (6.5, "int_from_float"),
-        ("six", "int_parsing"),
-        (math.nan, "finite_number"),
-        (0, "greater_than_equal"),
-        (26, "less_than_equal"),
-        (10**400, "less_than_equal"),
-    ],
-)
-def test_limit_refuses_what_is_no_whole_number_from_1_to_25(value: Any, words: str) -> None:
-    assert refusal(Limit, value) == words
-
-
-def test_count_has_no_end() -> None:
-    assert read(Count, "1000") == 1000
-
-
-@pytest.mark.parametrize(("value", "number"), [(0, 0), (1, 1), ("0.45", 0.45), (0.45, 0.45), ("1e-7", 1e-7)])
-def test_relevance_takes_numbers_from_0_to_1(value: Any, number: float) -> None:
-    assert read(Relevance, value) == number
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.1, "much", True, math.nan, math.inf, "nan", [0.5]], ids=repr)
-def test_relevance_refuses_all_else(value: Any) -> None:
-    assert refusal(Relevance, value)
-
-
-@pytest.mark.parametrize(
-    ("value", "on"), [(True, True), ("False", False), ("true", True), (1, True), (0, False)]
-)
-def test_switch_takes_the_usual_words(value: Any, on: bool) -> None:
-    assert read(Switch, value) is on
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ import uuid
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
 
-from memos_client.identity import Caller, ConversationId, UserId, UserKey
+from memos_client.identity import Caller
 
 KEY = "mpg-0123456789ab"
 SHORT = KEY[:15]
@@ -48,48 +47,17 @@ SPACE = "no space at its start or end"
 
 NO_PERSON = {
     BRACES: [
-        *(
-            "{{user_id}}",
-            "{{ user }}",
-            "{sys.user_id}",
-            "{#sys.user_id#}",
-            "{{#sys.user_id}}",
-            "{{sys.user_id}}",
-        ),
-        *(
-            "{{#sys.user_id#}}",
-            "cust-{{user_id}}",
-            "${user_id}",
-            "#{user}",
-            "{}",
-            "{'id': 'ada'}",
-            '{"id": "ada"}',
-        ),
-        *("{'value': '{{#sys.user_id#}}', 'type': <ToolInputType.MIXED: 'mixed'>}", "{% user %}", "user}"),
-        *("\uff5b\uff5buser_id\uff5d\uff5d", "\ufe5buser_id\ufe5c"),
+        *("{{user_id}}", "{{ user }}", "{sys.user_id}", "{#sys.user_id#}", "{{#sys.user_id}}", "{% user %}"),
+        *("{{sys.user_id}}", "{{#sys.user_id#}}", "cust-{{user_id}}", "${user_id}", "#{user}", "{}", "user}"),
+        *("{'id': 'ada'}", '{"id": "ada"}', "\uff5b\uff5buser_id\uff5d\uff5d", "\ufe5buser_id\ufe5c"),
+        "{'value': '{{#sys.user_id#}}', 'type': <ToolInputType.MIXED: 'mixed'>}",
     ],
     LIST: ["[]", "['ada']", '["ada", "bob"]', "[object Object]", "[None]", "[ada]"],
     NOBODY: ["DEFAULT-USER", "wa-DEFAULT-USER", "DEFAULT-USER@acme", "\uff24EFAULT-USER"],
-    no_value("sys.user_id"): [
-        "sys.user_id",
-        "#sys.user_id#",
-        "cust-sys.user_id",
-        "custsys.user_id",
-        "sys\uff0euser_id",
-    ],
-    no_value("sys.anything"): ["sys.anything"],
-    no_value("1767225600009.customer_id"): [
-        *("1767225600009.customer_id", "crm-1767225600009.customer_id", "crm21767225600009.customer_id"),
-        *("acme:1767225600009.customer_id@eu", "crm 1767225600009.customer_id"),
-    ],
-    no_value("env.TENANT"): [
-        "env.TENANT",
-        "env.TENANT-7f3a",
-        "ada-env.TENANT",
-        "ada@env.TENANT",
-        "7_env.TENANT",
-    ],
-    no_value("env.tenant"): ["env.tenant", "env.tenant-7f3a", "ada-env.tenant"],
+    # Which texts hold a variable without a value is in test_texts.py.
+    no_value("sys.user_id"): ["sys.user_id", "#sys.user_id#", "cust-sys.user_id", "sys\uff0euser_id"],
+    no_value("1767225600009.customer_id"): ["1767225600009.customer_id", "crm 1767225600009.customer_id"],
+    no_value("env.TENANT"): ["env.TENANT", "env.TENANT-7f3a", "ada@env.TENANT"],
     no_value("conversation.customer"): ["conversation.customer", "a@conversation.customer"],
     MISSING: [
         *("undefined", "null", "NULL", "Null", "None", "none", "nan", "NaN", "(null)"),
@@ -98,31 +66,13 @@ NO_PERSON = {
     ],
     TEMPLATE: ["#user#", "%s", "cust-%s", "cust-%d", "%(user)s", "cust-%(user)s", "%USERNAME%", "\uff05s"],
     PLACEHOLDER: [
-        *(
-            "<user_id>",
-            "<your-user-id>",
-            "<USER ID>",
-            "<>",
-            "\uff1cuser_id\uff1e",
-            "<\u7528\u6237ID>",
-            "<nil>",
-        ),
+        *("<user_id>", "<your-user-id>", "<USER ID>", "<>", "\uff1cuser_id\uff1e", "<\u7528\u6237ID>"),
         *("$user", "$user_id", "$userId", "$USER", "$uid", "$json.user", "\uff04user_id", ":user_id"),
-        *("user_id", "userId", "USER_ID", "user-id", "your_user_id"),
+        *("user_id", "userId", "USER_ID", "user-id", "your_user_id", "<nil>"),
     ],
     INVISIBLE: [
-        *(
-            "\u202eada",
-            "ada\ufeff",
-            "a\xadda",
-            "ada\u200b",
-            "a\xa0da",
-            "a\u3000da",
-            "a\tda",
-            "a\nda",
-            "a\u2028da",
-        ),
-        *("a\0da", "ada\n", "ada\r\n", "\tada", "ada\x1f", "ada\x7f", "ada\r\nX-User: bob", "ada\ud800"),
+        *("\u202eada", "ada\ufeff", "a\xadda", "ada\u200b", "a\xa0da", "a\u3000da", "a\tda", "a\nda"),
+        *("a\u2028da", "a\0da", "ada\r\n", "\tada", "ada\x1f", "ada\x7f", "ada\r\nX-User: bob", "ada\ud800"),
         "\U0001f469\u200d\U0001f467",
     ],
     SPACE: [" ada", "ada "],
@@ -132,129 +82,23 @@ NO_PERSON = {
 REFUSED = [(value, words) for words, values in NO_PERSON.items() for value in values]
 
 PERSONS = [
-    *(
-        "ada",
-        "Ada",
-        "ADA",
-        "\uff41da",
-        "\u0430da",
-        "jos\xe9",
-        "jose\u0301",
-        "JOS\xc9",
-        "\ufb01n",
-        "fin",
-        "\u0130",
-        "i\u0307",
-    ),
-    *(
-        "\u0131",
-        "stra\xdfe",
-        "strasse",
-        "\u212bngstr\xf6m",
-        "\xc5ngstr\xf6m",
-        "a da",
-        "a  da",
-        "a+da",
-        "a%20da",
-        "ada%00",
-    ),
-    *(
-        "ada/",
-        "ada/../bob",
-        "./ada",
-        "ada\\bob",
-        "ada?x",
-        "ada#x",
-        "ada;bob",
-        "ada,bob",
-        "ada:bob",
-        "$(id)",
-        "`id`",
-    ),
-    *(
-        "ada' OR '1'='1",
-        "ada'--",
-        'ada", "user_id": "bob',
-        "ada*",
-        "ada%",
-        "a_a",
-        "0",
-        "00",
-        "-0",
-        "1e0",
-        "\u0661",
-    ),
-    *(
-        "ada@example.com",
-        "o'brien",
-        "alice.smith",
-        "2024.12",
-        "user-1767225600001",
-        "1767225600001",
-        "+49 30 123456",
-    ),
-    *(
-        "13812345678",
-        "8613812345678",
-        "8613812345678.wang",
-        "5511987654321.ana",
-        "\u674e\u96f7",
-        "\u4e01\u4e00 7",
-        "nullisland",
-    ),
-    *(
-        "joe@infosys.com",
-        "joe@sys.example.com",
-        "sys.admin@example.com",
-        "joe@env.gov",
-        "ada@env.example.org",
-    ),
-    *(
-        "Nan",
-        "Nil Kaya",
-        "None Such",
-        "nonesuch",
-        "undefinedness",
-        "Nullmeyer",
-        "chris.null@example.com",
-        "true",
-        "user",
-    ),
-    *(
-        "anonymous",
-        "guest",
-        "memos_default",
-        "default-user",
-        "@ada",
-        "<@U012AB3CD>",
-        "<ada@example.com>",
-        "$david",
-        "$ada",
-    ),
-    *(
-        "user1",
-        "user_id_7",
-        "users/42",
-        "auth0|64af",
-        "wxid_7h3k",
-        "ou_7d8a6e6df7621556ce0d21922b676706ccs",
-        "100%",
-    ),
-    *(
-        "arn:aws:iam::1:user/ada",
-        "7f3a1c9e-5b0d-4e7a-9c55-0f6f2b1d8a10",
-        "a" * 100,
-        "\U0001f469\U0001f467",
-        "ada~bob",
-    ),
-    *(
-        "ada~",
-        "~ada",
-        "~~",
-        "https://example.com/users/1",
-        "did:key:z6Mk",
-        "00000000-0000-0000-0000-000000000001",
-    ),
+    # To a careless comparison, several of these are one person.
+    *("ada", "Ada", "ADA", "\uff41da", "\u0430da", "jos\xe9", "jose\u0301", "JOS\xc9", "\ufb01n", "fin"),
+    *("\u0130", "i\u0307", "\u0131", "stra\xdfe", "strasse", "\u212bngstr\xf6m", "\xc5ngstr\xf6m"),
+    *("a da", "a  da", "a+da", "a%20da", "ada%00", "0", "00", "-0", "1e0", "\u0661", "ada~bob", "ada~"),
+    # Elsewhere, these would be a path, a query or a pattern.
+    *("ada/", "ada/../bob", "./ada", "ada\\bob", "ada?x", "ada#x", "ada;bob", "ada,bob", "ada:bob", "$(id)"),
+    *("`id`", "ada' OR '1'='1", "ada'--", 'ada", "user_id": "bob', "ada*", "ada%", "a_a", "~ada", "~~"),
+    # People's names, and those of their accounts.
+    *("ada@example.com", "o'brien", "alice.smith", "@ada", "<@U012AB3CD>", "<ada@example.com>", "$david"),
+    *("+49 30 123456", "13812345678", "8613812345678.wang", "\u674e\u96f7", "\u4e01\u4e00 7", "2024.12"),
+    *("user-1767225600001", "1767225600001", "user1", "user_id_7", "users/42", "auth0|64af", "wxid_7h3k"),
+    *("arn:aws:iam::1:user/ada", "7f3a1c9e-5b0d-4e7a-9c55-0f6f2b1d8a10", "a" * 100, "\U0001f469\U0001f467"),
+    *("https://example.com/users/1", "did:key:z6Mk", "00000000-0000-0000-0000-000000000001", "100%"),
+    # Much like what stands for no value, but no such thing.
+    *("nullisland", "Nan", "Nil Kaya", "None Such", "nonesuch", "undefinedness", "chris.null@example.com"),
+    *("joe@infosys.com", "joe@sys.example.com", "sys.admin@example.com", "joe@env.gov"),
+    *("true", "user", "anonymous", "guest", "memos_default", "default-user", "ada@env.example.org"),
 ]
 
 
@@ -312,14 +156,8 @@ STEERED = "agents reach the run's own user and owners of user keys only; leave i
 def test_call_without_an_app_reaches_its_own_user_only(app_id: str | None) -> None:
     steered = caller(app_id=app_id)
     assert steered.owner("ada") == "ada"
-    for other in (
-        "bob",
-        "Ada",
-        "ada2",
-        f"{BOBS_KEY}x",
-        "ada~bob",
-        f"bob~{BOBS_KEY.rpartition('~')[2][::-1]}",
-    ):
+    reversed_signature = BOBS_KEY.rpartition("~")[2][::-1]
+    for other in ("bob", "Ada", "ada2", f"{BOBS_KEY}x", "ada~bob", f"bob~{reversed_signature}"):
         assert refusal(steered.owner, other) == STEERED
 
 
@@ -450,28 +288,6 @@ def test_what_an_agent_must_not_steer_needs_an_app() -> None:
     for app_id in (None, ""):
         words = "delete_all is for workflow nodes; give agents Recall, Remember and Forget"
         assert refusal(caller(app_id=app_id).require_app, "delete_all") == words
-
-
-class _Node(BaseModel):
-    user_id: UserId = Field(default=None, validate_default=True)
-    conversation_id: ConversationId = Field(default=None, validate_default=True)
-
-
-class _Agent(BaseModel):
-    user_key: UserKey = Field(default=None, validate_default=True)
-
-
-def test_models_read_whose_memory_it_is_from_their_context() -> None:
-    run = Caller("ada", "app", "chat-1", KEY)
-    assert _Node.model_validate({}, context=run) == _Node.model_construct(
-        user_id="ada", conversation_id="chat-1"
-    )
-    assert _Node.model_validate({"user_id": BOBS_KEY}, context=run).user_id == "bob"
-    assert _Agent.model_validate({}, context=run).user_key == "ada"
-    assert _Agent.model_validate({"user_key": BOBS_KEY}, context=run).user_key == "bob"
-    with pytest.raises(ValidationError) as caught:
-        _Node.model_validate({"user_id": "undefined", "conversation_id": 7}, context=run)
-    assert [str(problem["ctx"]["error"]) for problem in caught.value.errors()] == [MISSING, "wants text"]
 
 
 def test_api_key_is_in_no_repr() -> None:

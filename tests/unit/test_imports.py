@@ -2,9 +2,8 @@
 
 import ast
 import importlib
-import subprocess
-import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -27,8 +26,13 @@ FLOORS = [
 ]
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
+@cache
+def imports(tree: ast.Module) -> list[str]:
     """Every module, wherever the import stands; of `from a import b`, both a and a.b."""
+    return list(_imports(tree))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -61,11 +65,6 @@ def test_one_module_knows_http_and_sockets() -> None:
 
 def test_only_what_dify_loads_knows_dify() -> None:
     assert importers("dify_plugin") == {"main.py", *SHOWN}
-
-
-def test_client_works_without_dify() -> None:
-    program = "import sys; sys.modules['dify_plugin'] = None; from memos_client.client import MemosClient"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)  # noqa: S603 - fixed arguments
 
 
 def test_provider_and_tools_know_nothing_of_each_other() -> None:

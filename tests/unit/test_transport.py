@@ -4,6 +4,7 @@ Real sockets, with their timeouts and broken connections, are in tests/faults.
 """
 
 import gzip
+import ssl
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from memos_client import transport
 from memos_client.errors import MemosConnectionError, MemosReplyError
-from memos_client.transport import LARGEST_REPLY, Limits, Reply, _Failure, _Sending
+from memos_client.transport import LARGEST_REPLY, Limits, Reply
 from tests.unit.samples import Answer, FakeMemos, Lost, cases, failure
 
 URL = "https://memos.example:8000/product/search"
@@ -28,40 +29,10 @@ def send(*, repeatable: bool = True, limits: Limits = HALF_A_MINUTE) -> Reply:
     return transport.send(URL, HEADERS, b"{}", limits, repeatable=repeatable)
 
 
-@cases(
-    "sent, may_pass, repeatable, most",
-    {
-        "search that never left": (False, True, True, 3),
-        "add that never left": (False, True, False, 3),
-        "search that may have arrived": (True, True, True, 2),
-        "add that may have arrived": (True, True, False, 1),
-        "search that never left for good": (False, False, True, 1),
-        "search answered for good": (True, False, True, 1),
-        "add answered for good": (True, False, False, 1),
-    },
-)
-@pytest.mark.parametrize("tries", [1, 2, 3, 4])
-def test_decision_to_send_again(sent: bool, may_pass: bool, repeatable: bool, most: int, tries: int) -> None:
-    sending = _Sending()
-    sending.sent, sending.failure = sent, _Failure("", may_pass=may_pass)
-    pause = sending.pause_before_repeat(tries, 3, repeatable=repeatable)
-    assert (pause is not None) is (tries < most)
-    assert pause is None or 0.1 * tries <= pause <= 0.3 * tries
-    assert sending.pause_before_repeat(tries, 1, repeatable=repeatable) is None
-
-
-def test_statuses_that_may_pass_are_four() -> None:
-    sending = _Sending()
-    passing = set()
-    for status in range(100, 600):
-        sending.reply = Reply(status, {}, b"")
-        passing |= {status} if sending.pause_before_repeat(1, 3, repeatable=True) else set()
-    assert passing == {429, 502, 503, 504}
-
-
 UNAVAILABLE = Answer(status=503)
 AT_ONCE = Answer(status=503, headers={"Retry-After": "0"})
 MOVED = Answer(status=308, headers={"Location": "https://elsewhere.example/"})
+NO_TLS = Lost(ssl.SSLError(), sent=False)
 FINE = Answer(b"{}")
 
 
@@ -79,6 +50,7 @@ FINE = Answer(b"{}")
         "add that was dropped": (False, [DROPPED], None),
         "search answered for good": (True, [Answer(status=500)], 500),
         "search that is redirected": (True, [MOVED], 308),
+        "search without TLS": (True, [NO_TLS], None),
     },
 )
 def test_request_is_sent_as_often_as_was_decided(
@@ -88,8 +60,27 @@ def test_request_is_sent_as_often_as_was_decided(
     if status:
         assert send(repeatable=repeatable).status == status
     else:
-        assert "(connection dropped)" in str(failure(send, repeatable=repeatable))
+        words = "TLS failed" if answers == [NO_TLS] else "connection dropped"
+        assert f"({words})" in str(failure(send, repeatable=repeatable))
     assert (memos.tries, len(pauses)) == (len(answers), len(answers) - 1)
+    for number, pause in enumerate(pauses, 1):
+        assert 0.1 * number <= pause <= 0.3 * number
+
+
+def test_statuses_that_may_pass_are_four(memos: FakeMemos) -> None:
+    passing = set()
+    for status in range(100, 600):
+        memos.tries, answer = 0, Answer(status=status)
+        memos.otherwise = lambda _, answer=answer: answer
+        assert send().status == status
+        passing |= {status} if memos.tries > 1 else set()
+    assert passing == {429, 502, 503, 504}
+
+
+def test_what_has_one_try_is_not_repeated(memos: FakeMemos) -> None:
+    memos.answers(UNAVAILABLE, REFUSED)
+    assert send(limits=Limits(30, tries=1)).status == 503
+    assert failure(send, limits=Limits(30, tries=1)).refused
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
