@@ -1,6 +1,6 @@
 """How long the property tests look, and the MemOS that they talk to.
 
-`pytest tests/properties` tries 200 examples of each property, the same ones in every run;
+`pytest tests/properties` tries 100 examples of each property, the same ones in every run;
 `pytest tests/properties --hypothesis-profile=long` tries 15,000 new ones, and takes about half an hour. What
 such a run finds stays in the tests, as an `@example` or a case of its own.
 """
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.properties.calls import Memos
 
-EXAMPLES = 200
+EXAMPLES = 100
 
 # To generate a large value is slow, and no fault of the code.
 _USUAL = settings(

@@ -211,6 +211,3 @@ def test_any_credentials_are_read_or_refused_and_never_shown(credentials: dict[s
         check_words(error)
         words = ""
     assert KEY not in words
-
-
-_lists = st.lists(scalars, min_size=1, max_size=3)
