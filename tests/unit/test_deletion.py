@@ -1,6 +1,5 @@
 """Deleting and correcting: only what is this user's, never twice, and no word of success without a proof."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from tests.unit.samples import (
     Deployment,
     FakeMemos,
     Lost,
+    Received,
     cases,
     failure,
     of_each,
@@ -31,6 +31,8 @@ from tests.unit.samples import (
 
 KEPT = [*facts(3), *facts(2, "user-2", "x")]
 AGENT = Caller("user-1", None, None, CALLER.api_key)
+# What asks the servers whose a memory is.
+OF_THE_USER = {"cloud": None, "self_hosted": {"mem_cube_id": "user-1"}}
 MAY_BE_DELETED = "The memories may have been deleted all the same."
 NEEDED = "memory_ids: needed, or Delete All. What has no id can't be deleted singly."
 
@@ -48,24 +50,6 @@ def delete(deployment: Deployment, *memory_ids: str) -> None:
 
 def deletions(memos: FakeMemos) -> list[Any]:
     return [request.json for request in memos.requests if "delete" in request.url]
-
-
-# What was planned is answered first: the proof of owner stands before.
-def plan_after_the_proof(
-    memos: FakeMemos, deployment: Deployment, memory_ids: Sequence[str], *planned: Answer | Lost
-) -> None:
-    assert memos.otherwise
-    kept = memos.otherwise
-    asked = len(memory_ids) if deployment is CLOUD else 1
-    left = [asked]
-
-    def answer(received: Any) -> Answer:
-        left[0] -= 1
-        if left[0] == 0:
-            memos.answers(*planned)
-        return kept(received)
-
-    memos.otherwise = answer
 
 
 @of_each("body", {}, {"writable_cube_ids": ["user-1"]})
@@ -227,8 +211,8 @@ def test_proof_of_owner_that_fails_says_that_nothing_was_deleted(
 def test_proof_that_fails_leaves_the_deletion_in_doubt(
     memos: FakeMemos, deployment: Deployment, keeper: Keeper, lost: Answer | Lost, kind: type[MemosError]
 ) -> None:
-    done = deployment.says({"success": True})
-    plan_after_the_proof(memos, deployment, ["f0"], done, *[lost] * 3)
+    theirs = keeper(Received(f"{deployment.url}/get/memory/f0", {}, OF_THE_USER[deployment.name]))
+    memos.answers(theirs, deployment.says({"success": True}), *[lost] * 3)
     error = failure(delete, deployment, "f0")
     memos.planned.clear()
     assert isinstance(error, kind)
