@@ -3,12 +3,17 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import yaml
 
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+# Packages that break a rule differ in one file: all others need not be read again.
+_yaml = cache(yaml.safe_load)
+_module = cache(ast.parse)
 
 
 class Package:
@@ -36,7 +41,7 @@ class Package:
         return {path: self._read(path) for path in self.provider["tools"]}
 
     def _read(self, path: str) -> Any:
-        return yaml.safe_load(self.files[path])
+        return _yaml(self.files[path])
 
     def texts(self, *suffixes: str) -> Iterator[tuple[str, str]]:
         """The files that end in one of `suffixes`, as path and text."""
@@ -47,7 +52,7 @@ class Package:
     def modules(self) -> Iterator[tuple[str, ast.Module]]:
         """The Python files, as path and syntax tree."""
         for path, text in self.texts(".py"):
-            yield path, ast.parse(text, path)
+            yield path, _module(text, path)
 
 
 def chinese(page: str) -> list[str]:
