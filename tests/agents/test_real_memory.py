@@ -1,23 +1,17 @@
 """The agents' tools on MemOS's own server: remembered, recalled, forgotten; and nobody else's memory."""
 
-import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import PluginProcess
 from tests.agents.test_steering import DECLARED, LEAST, OF_MEMOS, all_tools
-from tests.runtime.person import Person
+from tests.runtime.person import Person, slow_model, wait_for
 
 BOSTON = "The user lives in Boston."
 SECONDS = 4
 """For which MemOS's model thinks, where it is slow."""
-LONGEST_REFINEMENT = 60
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +35,6 @@ def ask(person: Person, tool: str, text: str, **more: str) -> str:
     return done.text
 
 
-@contextmanager
-def slow_model(server: MemosServer) -> Iterator[None]:
-    """MemOS's model thinks for some seconds in this block."""
-    _set_delay(server, SECONDS)
-    try:
-        yield
-    finally:
-        _set_delay(server, 0)
-
-
-def _set_delay(server: MemosServer, seconds: float) -> None:
-    order = Request(f"{server.model_url}/control", json.dumps({"delay_seconds": seconds}).encode())  # noqa: S310 - the sandbox's
-    with urlopen(order):  # noqa: S310 - the same
-        pass
-
-
 def test_what_is_remembered_is_recalled_until_it_is_forgotten(person: Person) -> None:
     assert ask(person, "recall", "home").startswith("Nothing is remembered about this.")
     for statement in (BOSTON, "The user's brother lives in Boston."):
@@ -72,18 +50,16 @@ def test_what_is_remembered_is_recalled_until_it_is_forgotten(person: Person) ->
 
 
 def test_what_is_forgotten_while_it_is_processed_comes_back_as_the_answer_says(person: Person) -> None:
-    with slow_model(person.server):
+    with slow_model(person.server, SECONDS):
         ask(person, "remember", BOSTON)
         assert "Boston" in ask(person, "recall", "home")
         told = ask(person, "forget", BOSTON)
         assert told.startswith("Forgotten: ")
         assert "What the user said only just now may come back" in told
         assert "Boston" not in ask(person, "recall", "home")
-        end = time.monotonic() + LONGEST_REFINEMENT
-        while not (found := person.memories()):
-            assert time.monotonic() < end
-            time.sleep(0.5)
-    assert ask(person, "forget", found[0]["text"]).startswith("Forgotten: ")
+        wait_for(person.memories, "Boston")
+    [found] = person.memories()
+    assert ask(person, "forget", found["text"]).startswith("Forgotten: ")
     assert ask(person, "recall", "home").startswith("Nothing is remembered about this.")
 
 

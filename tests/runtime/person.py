@@ -1,13 +1,13 @@
 """A user of the plugin on MemOS's own server, as a chatflow's nodes serve them."""
 
-import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.request import Request, urlopen
+
+import requests
 
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import Invocation, PluginProcess
@@ -49,27 +49,50 @@ class Person:
         Raises:
             AssertionError: It takes too long.
         """
-        end = time.monotonic() + _LONGEST_REFINEMENT
-        while any("mode:fast" in memory.get("tags", ()) for memory in self.memories()):
-            assert time.monotonic() < end
-            time.sleep(0.2)
+        wait_for(
+            lambda: all("mode:fast" not in memory.get("tags", ()) for memory in self.memories()),
+            "the refinement of what was said",
+        )
 
     def memories(self) -> list[dict[str, Any]]:
         """All memories of this person, of whom there are not many."""
         return self.recall(memory_limit_number=25).variables["memories"]
 
 
+def wait_for(done: Callable[[], Any], what: str) -> None:
+    """Wait until `done` says so.
+
+    Raises:
+        AssertionError: It takes too long; names `what` was waited for.
+    """
+    end = time.monotonic() + _LONGEST_REFINEMENT
+    while not done():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
 @contextmanager
 def unread(server: MemosServer) -> Iterator[None]:
     """No model reads what is added in this block: MemOS keeps it as it came."""
-    _set_model(server, "error")
+    with _model(server, {"mode": "error"}, {"mode": "ok"}):
+        yield
+
+
+@contextmanager
+def slow_model(server: MemosServer, seconds: float) -> Iterator[None]:
+    """MemOS's model thinks for so long in this block."""
+    with _model(server, {"delay_seconds": seconds}, {"delay_seconds": 0}):
+        yield
+
+
+@contextmanager
+def _model(server: MemosServer, inside: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[None]:
+    _order(server, inside)
     try:
         yield
     finally:
-        _set_model(server, "ok")
+        _order(server, after)
 
 
-def _set_model(server: MemosServer, mode: str) -> None:
-    order = Request(f"{server.model_url}/control", json.dumps({"mode": mode}).encode())  # noqa: S310 - the sandbox's
-    with urlopen(order):  # noqa: S310 - the same
-        pass
+def _order(server: MemosServer, order: Mapping[str, Any]) -> None:
+    requests.post(f"{server.model_url}/control", json=order, timeout=10).raise_for_status()

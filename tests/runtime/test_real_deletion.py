@@ -1,19 +1,12 @@
 """Listing, deleting and correcting on MemOS's own server: only what is this user's, and proven."""
 
-import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import Invocation, PluginProcess
-from tests.runtime.person import Person
-
-_LONGEST = 60.0
+from tests.runtime.person import Person, slow_model, wait_for
 
 
 def listed(person: Person, **parameters: Any) -> Invocation:
@@ -45,28 +38,9 @@ def deleted(person: Person, **parameters: Any) -> Invocation:
     return done
 
 
-def wait_for(person: Person, words: str) -> None:
+def wait_for_words(person: Person, words: str) -> None:
     """Wait until something of these words is kept."""
-    end = time.monotonic() + _LONGEST
-    while not any(words in text for text in everything(person).values()):
-        assert time.monotonic() < end, words
-        time.sleep(0.2)
-
-
-@contextmanager
-def slow_model(server: MemosServer, seconds: float) -> Iterator[None]:
-    """MemOS's model thinks for so long in this block."""
-    set_delay(server, seconds)
-    try:
-        yield
-    finally:
-        set_delay(server, 0)
-
-
-def set_delay(server: MemosServer, seconds: float) -> None:
-    order = json.dumps({"delay_seconds": seconds}).encode()
-    with urlopen(Request(f"{server.model_url}/control", order)):  # noqa: S310 - the sandbox's
-        pass
+    wait_for(lambda: any(words in text for text in everything(person).values()), words)
 
 
 @pytest.fixture
@@ -128,7 +102,7 @@ def test_what_is_still_being_processed_comes_back_as_the_text_says(
         person.say("My dog is called Rex.")
         done = deleted(person, delete_all=True)
     assert "still processing may be remembered all the same: list again in a minute." in done.text
-    wait_for(person, "Rex")
+    wait_for_words(person, "Rex")
     deleted(person, delete_all=True)
     assert everything(person) == {}
 
@@ -137,4 +111,4 @@ def test_feedback_is_taken_and_kept(bob: Person) -> None:
     done = bob.call("add_feedback", {"feedback": "I no longer live in Lyon, I live in Paris."})
     assert done.error is None, done.error
     assert done.variables == {"status": "running", "task_id": "", "memory_ids": [], "user_id": bob.user_id}
-    wait_for(bob, "Paris")
+    wait_for_words(bob, "Paris")
