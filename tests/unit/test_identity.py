@@ -55,7 +55,7 @@ NO_PERSON = {
     LIST: ["[]", "['ada']", '["ada", "bob"]', "[object Object]", "[None]", "[ada]"],
     NOBODY: ["DEFAULT-USER", "wa-DEFAULT-USER", "DEFAULT-USER@acme", "\uff24EFAULT-USER"],
     # Which texts hold a variable without a value is in test_texts.py.
-    no_value("sys.user_id"): ["sys.user_id", "#sys.user_id#", "cust-sys.user_id", "sys\uff0euser_id"],
+    no_value("sys.user_id"): ["sys.user_id", "#sys.user_id#", "cust-sys.user_id", "ada-sys\uff0euser_id"],
     no_value("1767225600009.customer_id"): ["1767225600009.customer_id", "crm 1767225600009.customer_id"],
     no_value("env.TENANT"): ["env.TENANT", "env.TENANT-7f3a", "ada@env.TENANT"],
     no_value("conversation.customer"): ["conversation.customer", "a@conversation.customer"],
