@@ -159,12 +159,6 @@ def _conversation_id(value: object, info: ValidationInfo[Caller]) -> str:
     return info.context.conversation(value)
 
 
-def _user_key(value: object, info: ValidationInfo[Caller]) -> str:
-    return info.context.agents_owner(value)
-
-
 # For models that are validated with a Caller as context, also where nothing is given (`validate_default`).
 UserId = Annotated[str, BeforeValidator(_user_id)]
 ConversationId = Annotated[str, BeforeValidator(_conversation_id)]
-UserKey = Annotated[str, BeforeValidator(_user_key)]
-"""Given a user key, holds the User ID of its owner."""

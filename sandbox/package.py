@@ -75,7 +75,7 @@ def _needed(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
     """A file, and the files that it names if it is a manifest or the declaration of a provider or a tool."""
     yield path
     if path in files and path.endswith(".yaml"):
-        declared = yaml.safe_load(files[path])
+        declared = yaml.load(files[path], yaml.CSafeLoader)
         for place in (declared, declared.get("identity", {})):
             yield from (f"_assets/{place[key]}" for key in ("icon", "icon_dark") if key in place)
         if "meta" in declared:
