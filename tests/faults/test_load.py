@@ -26,7 +26,7 @@ from tests.faults.load import (
 )
 
 SOAK = "SOAK" in os.environ
-IN_A_ROW = 50_000 if SOAK else 1500
+IN_A_ROW = 50_000 if SOAK else 3000
 MOST_GROWTH = 100.0 if SOAK else 400.0
 """Bytes that a call may leave behind: for some thousands of calls, allocator and caches still settle."""
 
