@@ -62,9 +62,9 @@ def _measure_processes(roots: Mapping[str, Path], certificate: Path, url: str, t
         for name in (PLUGIN, EMPTY):
             with closing(PluginDriver(roots[name], certificate)) as process:
                 at_rest = process.memory("VmRSS")
-                process.serve(url, CROWDS[-1])
+                # The first process compiles its modules, and is not counted.
+                process.serve(url, CROWDS[-1] if turn else 1)
                 figures = (process.start_seconds, at_rest, process.memory("VmHWM"))
-            # The first process compiles its modules.
             for row, figure in zip(found.values(), figures, strict=True):
                 row[name] += [figure] if turn else []
     return found
@@ -78,7 +78,8 @@ def _measure_calls(
     for turn in range(turns + 1):
         # Who comes first changes: whoever comes next finds the processor's caches full of it.
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            milliseconds = [1000 * competitors[name].serve(url, at_once) for _ in range(count)]
-            # The first turn opens connections.
+            # The first turn opens connections, and is not counted.
+            times = range(count if turn else 1)
+            milliseconds = [1000 * competitors[name].serve(url, at_once) for _ in times]
             found[name] += milliseconds if turn else []
     return found
