@@ -11,8 +11,7 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from docs.pictures import LANGUAGES
-
+LANGUAGES = ("en_US", "zh_Hans", "ja_JP", "pt_BR")
 REPOSITORY = Path(__file__).resolve().parents[2]
 READMES = {
     language: REPOSITORY / ("README.md" if language == "en_US" else f"readme/README_{language}.md")

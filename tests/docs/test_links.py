@@ -39,7 +39,7 @@ def test_pictures_are_found_by_dify_and_by_github(path: Path) -> None:
     assert "<img" not in path.read_text()
     for picture in read(path).pictures:
         # Dify looks for these names in the package, GitHub in the folder of the page.
-        assert re.fullmatch(r"\./_assets/\w+\.svg", picture)
+        assert re.fullmatch(r"\./_assets/\w+\.png", picture)
         assert (path.parent / picture).is_file()
         assert picture.removeprefix("./") in PACKAGED
     assert not [name for name in PACKAGED if name.startswith("readme/_assets/")]
