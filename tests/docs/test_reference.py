@@ -175,7 +175,10 @@ def test_the_addresses_of_the_clouds_and_consoles_are_those_of_the_code_and_of_t
     form = PROVIDER["credentials_for_provider"]
     assert [*spans(china), *spans(world)] == list(CLOUDS.values())
     assert spans(china) == [form["memos_url"]["default"]]
-    consoles = re.findall(r"https://\S+?/(?=\. |\. Global|$)", form["memos_api_key"]["help"]["en_US"])
-    assert len(consoles) == 2
-    for console, item in zip(consoles, (china, world), strict=True):
-        assert f"[{console}]({console})" in item
+    console = form["memos_api_key"]["url"]
+    assert f"[{console}]({console})" in china
+    # The form leads there.
+    repository = yaml.safe_load((REPOSITORY / "manifest.yaml").read_text())["repo"]
+    assert (
+        form["memos_url"]["url"] == f"{repository}#{read(READMES['en_US']).anchors[section('credentials')]}"
+    )
