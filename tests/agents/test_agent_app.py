@@ -19,6 +19,8 @@ def test_the_app_imports_without_a_dialog_and_names_nothing_of_a_workspace() -> 
     # Empty, so that Dify asks for a model, instead of a run that fails for another one.
     assert (SETTINGS["model"]["provider"], SETTINGS["model"]["name"]) == ("", "")
     assert SETTINGS["agent_mode"]["strategy"] == "function_call"
+    # Without it, Dify 1.13.0 never shows the app's page.
+    assert SETTINGS["file_upload"]["image"]["enabled"] is False
 
 
 def test_its_tools_are_the_agents_tools_with_their_settings() -> None:

@@ -68,7 +68,7 @@ def test_a_person_sees_the_list_and_has_a_memory_deleted_once_confirmed(ada: Cha
     assert "2. Lives in Lyon." in ada.say(QUESTION).answer
     asked = ada.say("2")
     assert "2. Lives in Lyon." in asked.answer
-    assert "Send the same number again" in asked.answer
+    assert "Send the same number or numbers again" in asked.answer
     assert deletions(memos) == []
 
     done = ada.say(" 2. ")
