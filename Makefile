@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test server package bench soak lint clean
+.PHONY: help demo test tests server package bench soak lint clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -10,7 +10,10 @@ help: ## List the targets
 demo: $(READY) ## Show the plugin at work on a real MemOS server (or on MEMOS_URL with MEMOS_API_KEY)
 	@$(PYTHON) -m sandbox.demo
 
-test: lint ## Run the linters and all tests
+test: $(READY) ## Run the linters and all tests
+	@$(MAKE) --no-print-directory --jobs lint tests
+
+tests: $(READY)
 	@$(PYTHON) -m tests.run
 
 server: $(READY) ## Run a MemOS server on this machine until Ctrl-C
