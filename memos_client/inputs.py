@@ -1,6 +1,6 @@
 """What goes in: one model for each tool, which reads its parameters from whatever Dify sends."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from memos_client.errors import MemosInputError
+from memos_client.errors import MemosError, MemosInputError
 from memos_client.fields import (
     Instructions,
     Limit,
@@ -153,6 +153,19 @@ class ForgivingInput(Input):
     def continues(self) -> bool:
         """Whether the run goes on when MemOS fails."""
         return self.on_error == "continue"
+
+    def result_or_error[Result](self, call: Callable[[Self], Result]) -> Result | MemosError:
+        """What `call` makes of this request or, where the run goes on all the same, the error it ends with.
+
+        Raises:
+            MemosError: The run does not go on, or the builder has to mend it.
+        """
+        try:
+            return call(self)
+        except MemosError as error:
+            if error.of_the_builder or not self.continues:
+                raise
+            return error
 
 
 def _plain_without_app(conditions: Conditions, info: ValidationInfo[Caller]) -> Conditions:

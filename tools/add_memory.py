@@ -7,7 +7,6 @@ from dify_plugin import Tool
 from dify_plugin.entities.tool import ToolInvokeMessage
 
 from memos_client.client import MemosClient
-from memos_client.errors import MemosError
 from memos_client.identity import Caller
 from memos_client.inputs import AddRequest
 from memos_client.outputs import of_add
@@ -21,12 +20,7 @@ class AddMemory(Tool):
         session = self.session
         caller = Caller(self.runtime.user_id, session.app_id, session.conversation_id, client.api_key)
         request = AddRequest.parse(tool_parameters, caller)
-        try:
-            output = of_add(request, client.add(request))
-        except MemosError as error:
-            if error.of_the_builder or not request.continues:
-                raise
-            output = of_add(request, error)
+        output = of_add(request, request.result_or_error(client.add))
         yield self.create_text_message(output.text)
         yield self.create_json_message(output.json)
         for name, value in output.variables.items():

@@ -7,7 +7,6 @@ from dify_plugin import Tool
 from dify_plugin.entities.tool import ToolInvokeMessage
 
 from memos_client.client import MemosClient
-from memos_client.errors import MemosError
 from memos_client.identity import Caller
 from memos_client.inputs import ListRequest
 from memos_client.outputs import of_list
@@ -21,12 +20,7 @@ class ListMemories(Tool):
         session = self.session
         caller = Caller(self.runtime.user_id, session.app_id, session.conversation_id, client.api_key)
         request = ListRequest.parse(tool_parameters, caller)
-        try:
-            output = of_list(request, client.list_memories(request))
-        except MemosError as error:
-            if error.of_the_builder or not request.continues:
-                raise
-            output = of_list(request, error)
+        output = of_list(request, request.result_or_error(client.list_memories))
         yield self.create_text_message(output.text)
         yield self.create_json_message(output.json)
         for name, value in output.variables.items():

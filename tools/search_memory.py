@@ -7,7 +7,6 @@ from dify_plugin import Tool
 from dify_plugin.entities.tool import ToolInvokeMessage
 
 from memos_client.client import MemosClient
-from memos_client.errors import MemosError
 from memos_client.identity import Caller
 from memos_client.inputs import SearchRequest
 from memos_client.outputs import of_search
@@ -21,12 +20,7 @@ class SearchMemory(Tool):
         session = self.session
         caller = Caller(self.runtime.user_id, session.app_id, session.conversation_id, client.api_key)
         request = SearchRequest.parse(tool_parameters, caller)
-        try:
-            output = of_search(request, client.search(request))
-        except MemosError as error:
-            if error.of_the_builder or not request.continues:
-                raise
-            output = of_search(request, error)
+        output = of_search(request, request.result_or_error(client.search))
         yield self.create_text_message(output.text)
         yield self.create_json_message(output.json)
         for name, value in output.variables.items():

@@ -67,17 +67,12 @@ def outcome(tool: Tool, parameters: Mapping[str, Any], api: Api) -> Output | Mem
 
 def _run(tool: Tool, parameters: Mapping[str, Any], api: Api) -> Output:
     client = MemosClient(CREDENTIALS[api])
-    model, call, output_of = {
-        "search_memory": (SearchRequest, client.search, of_search),
-        "add_memory": (AddRequest, client.add, of_add),
-    }[tool]
-    request = model.parse(parameters, Caller(USER, "app-1", "c1", client.api_key))
-    try:
-        return output_of(request, call(request))
-    except MemosError as error:
-        if error.of_the_builder or not request.continues:
-            raise
-        return output_of(request, error)
+    caller = Caller(USER, "app-1", "c1", client.api_key)
+    if tool == "search_memory":
+        search = SearchRequest.parse(parameters, caller)
+        return of_search(search, search.result_or_error(client.search))
+    add = AddRequest.parse(parameters, caller)
+    return of_add(add, add.result_or_error(client.add))
 
 
 def check_words(error: MemosError) -> None:
