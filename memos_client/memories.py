@@ -96,9 +96,9 @@ def lists(found: Iterable[Found]) -> dict[str, Any]:
     """The memories in the lists of the cloud's reply, with the documented fields and no others."""
     lists: dict[str, list[Item]] = {"memory_detail_list": [], "preference_detail_list": []}
     for kind, item, memory in found:
-        named = {name: item.get(name) for name in (*COMMON_FIELDS, *kind.fields)}
-        documented = present(**named | {"relativity": memory.get("relevance")})
-        lists.setdefault(kind.items, []).append(documented)
+        documented = {name: item[name] for name in (*COMMON_FIELDS, *kind.fields) if name in item}
+        documented["relativity"] = memory.get("relevance")
+        lists.setdefault(kind.items, []).append(present(**documented))
     return lists
 
 

@@ -16,10 +16,11 @@ _FOOT = "</memories>"
 _BY_IMPORTANCE = (PREFERENCE, FACT, *(kind for kind in KINDS if kind not in {PREFERENCE, FACT}))
 _SHORTEST_CUT = 100
 
-# White space, control characters, and Unicode's tags: models read these as ASCII, and nobody sees them.
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\U000e0000-\U000e007f]+")
+# Control characters, and Unicode's tags: models read these as ASCII, and nobody sees them.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\U000e0000-\U000e007f]")
 # The small and the full-width ones, too: a model may take them for the same.
-_ESCAPES = str.maketrans(dict.fromkeys("<\ufe64\uff1c", "&lt;") | dict.fromkeys(">\ufe65\uff1e", "&gt;"))
+_LESS = re.compile("[<\ufe64\uff1c]")
+_GREATER = re.compile("[>\ufe65\uff1e]")
 
 
 def line(text: str, day: str = "", mark: str = "") -> str:
@@ -28,7 +29,8 @@ def line(text: str, day: str = "", mark: str = "") -> str:
     White space and control characters become single spaces, and angle brackets are escaped, so that no text
     can end its line or open or close a section. MemOS's own marks such as "[assistant view]" stay.
     """
-    text = _UNPRINTABLE.sub(" ", text).strip().translate(_ESCAPES)
+    text = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    text = _GREATER.sub("&gt;", _LESS.sub("&lt;", text))
     dated = f"[{day}] {text}" if day else text
     return f"- {dated} ({mark})" if mark else f"- {dated}"
 

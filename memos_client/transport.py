@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gevent import Timeout, get_hub, sleep
-from requests import Request, Response
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidSchema, ProxyError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
@@ -112,7 +112,7 @@ class _Sending:
         connecting = Timeout(limits.connect if data else None, _StoppedError(late))
         body = _Body(data, connecting) if data else None
         try:
-            request = Request("POST" if data else "GET", url, headers, data=body).prepare()
+            request = _prepared(url, headers, body)
             with (
                 connecting,
                 closing(_Adapter()) if fresh else nullcontext(_shared_adapter()) as adapter,
@@ -191,6 +191,15 @@ def send(
     raise sending.error(urlsplit(url).netloc, f"{late} {limits.total:g} s")
 
 
+def _prepared(url: str, headers: Mapping[str, str], body: _Body | None) -> PreparedRequest:
+    """A request of what is given and nothing else: `Request.prepare` would look for keys and cookies."""
+    request = PreparedRequest()
+    request.method, request.url = "POST" if body else "GET", url
+    request.prepare_headers(headers)
+    request.prepare_body(body, None)
+    return request
+
+
 class _Adapter(HTTPAdapter):
     """Connections that share one TLS context: reading the certificates for each takes 16 ms of CPU."""
 
@@ -235,8 +244,9 @@ def _read(response: Response, largest: int) -> bytes:
     # A server may send a body behind these all the same, as `requests` doesn't expect. Left unread, the reply
     # closes its connection, and nobody gets that body as the reply to another request.
     if response.status_code not in {*range(100, 200), 204, 304}:
-        for piece in response.iter_content(16 * 1024):
-            sleep(0)  # gevent lets nobody else have a turn while a socket holds more
+        for number, piece in enumerate(response.iter_content(16 * 1024), 1):
+            if number % 16 == 0:
+                sleep(0)  # gevent lets nobody else have a turn while a socket holds more
             body += piece
             if len(body) > largest:
                 advice = f"It has more than {largest // 2**20} MiB, and no more is read."
