@@ -26,7 +26,7 @@ bench: $(READY) ## Measure the plugin beside the wire, the SDK and a connection 
 	@$(PYTHON) -m bench
 
 soak: $(READY) ## Put the plugin under load until its memory tells
-	@SOAK=1 $(PYTHON) -m pytest --quiet --capture=no tests/faults/test_load.py
+	@SOAK=1 $(PYTHON) -m pytest --quiet --capture=no tests/load/test_load.py
 
 lint: $(READY) ## Run the linters only
 	$(PYTHON) -m ruff check --quiet

@@ -4,7 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
-from bench.measure import CROWDS, measure
+from bench.measure import measure
 from bench.report import draw, page
 from sandbox.plugin_process import REPOSITORY
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "docs", help="where to write (docs)")
     arguments = parser.parse_args()
     began = time.monotonic()
-    calls, processes = measure(1, ()) if arguments.quick else measure(7, CROWDS)
+    calls, processes = measure(1, (5, 20)) if arguments.quick else measure(7, (100, 500))
     text = page(calls, processes, (time.monotonic() - began) / 60)
     print(text)
     arguments.folder.mkdir(parents=True, exist_ok=True)

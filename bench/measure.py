@@ -14,9 +14,6 @@ from bench.fake_memos import ROUND_TRIPS, SLOW
 from bench.plugin_driver import PluginDriver
 from sandbox.plugin_process import REPOSITORY
 
-CROWDS = (100, 500)
-"""Numbers of calls at once."""
-
 START, AT_REST, UNDER_LOAD = "Start, s", "Memory at rest, MiB", "Memory under load, MiB"
 
 type Figures = dict[str, list[float]]
@@ -30,7 +27,7 @@ type Processes = dict[str, Figures]
 
 
 def measure(turns: int, crowds: tuple[int, ...]) -> tuple[Calls, Processes]:
-    """Measure calls, and start and memory, in so many turns; only `crowds` where the server answers at once.
+    """Measure calls, one and `crowds` of them at once, and start and memory, in so many turns.
 
     Raises:
         RuntimeError: A process died, or a call failed.
@@ -42,13 +39,13 @@ def measure(turns: int, crowds: tuple[int, ...]) -> tuple[Calls, Processes]:
         server = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         urls = json.loads(cast("IO[bytes]", stack.enter_context(server).stdout).readline())
         roots = {name: write_plugin(name, folder / name) for name in (EMPTY, FRESH)} | {PLUGIN: REPOSITORY}
-        processes = _measure_processes(roots, trusted, urls[SLOW], turns)
+        processes = _measure_processes(roots, trusted, urls[SLOW], crowds[-1], turns)
         competitors: dict[str, BareClient | PluginDriver] = {BARE: BareClient(trusted)}
         for name, root in roots.items():
             competitors[name] = stack.enter_context(closing(PluginDriver(root, trusted)))
         calls: Calls = {}
         for link, url in urls.items():
-            for at_once in CROWDS if link == SLOW else (1, *crowds):
+            for at_once in crowds if link == SLOW else (1, *crowds):
                 print(f"{link}, {at_once} at once", file=sys.stderr)
                 # A turn of one caller takes about 0.2 s.
                 count = round(0.2 / (ROUND_TRIPS.get(link) or 0.002)) if at_once == 1 else 1
@@ -56,14 +53,16 @@ def measure(turns: int, crowds: tuple[int, ...]) -> tuple[Calls, Processes]:
     return calls, processes
 
 
-def _measure_processes(roots: Mapping[str, Path], certificate: Path, url: str, turns: int) -> Processes:
+def _measure_processes(
+    roots: Mapping[str, Path], certificate: Path, url: str, at_once: int, turns: int
+) -> Processes:
     found: Processes = {name: {PLUGIN: [], EMPTY: []} for name in (START, AT_REST, UNDER_LOAD)}
     for turn in range(turns + 1):
         for name in (PLUGIN, EMPTY):
             with closing(PluginDriver(roots[name], certificate)) as process:
                 at_rest = process.memory("VmRSS")
                 # The first process compiles its modules, and is not counted.
-                process.serve(url, CROWDS[-1] if turn else 1)
+                process.serve(url, at_once if turn else 1)
                 figures = (process.start_seconds, at_rest, process.memory("VmHWM"))
             for row, figure in zip(found.values(), figures, strict=True):
                 row[name] += [figure] if turn else []

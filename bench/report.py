@@ -13,23 +13,23 @@ from matplotlib import pyplot as plt
 
 from bench.competitors import BARE, EMPTY, FRESH, PLUGIN
 from bench.fake_memos import HTTP, ROUND_TRIPS, SLOW
-from bench.measure import CROWDS, START, UNDER_LOAD, Calls, Figures, Processes
+from bench.measure import START, UNDER_LOAD, Calls, Figures, Processes
 
 _FAR = "TLS, 50 ms"
-_CROWD = CROWDS[-1]
 _TEMPLATE = (Path(__file__).parent / "page.md").read_text()
 _PACKAGES = ("dify_plugin", "gevent", "requests", "urllib3")
 
 
 def judge(calls: Calls, processes: Processes) -> list[Sequence[str]]:
     """Hold what was measured to the bounds: for each its name, the figure, the limit and the verdict."""
-    far, near, slow = calls[_FAR, 1], calls[HTTP, 1], calls[SLOW, _CROWD]
+    crowd = max(at_once for _, at_once in calls)
+    far, near, slow = calls[_FAR, 1], calls[HTTP, 1], calls[SLOW, crowd]
     start, load = processes[START], processes[UNDER_LOAD]
     bounds = [
         (f"One caller, {_FAR}: beside the {BARE}", median(far[PLUGIN]) / median(far[BARE]), 1.1, "times"),
         (f"One caller, {HTTP}: over the {EMPTY}", median(near[PLUGIN]) - median(near[EMPTY]), 1.5, "ms"),
-        (f"{_CROWD} at once, {SLOW}", median(slow[PLUGIN]) / 1000, 1.8, "s"),
-        (f"Memory under load of {_CROWD} such calls", median(load[PLUGIN]), 130, "MiB"),
+        (f"{crowd} at once, {SLOW}", median(slow[PLUGIN]) / 1000, 1.8, "s"),
+        (f"Memory under load of {crowd} such calls", median(load[PLUGIN]), 130, "MiB"),
         (f"Start: over the {EMPTY}", median(start[PLUGIN]) - median(start[EMPTY]), 0.15, "s"),
     ]
     return [
@@ -57,6 +57,7 @@ def page(calls: Calls, processes: Processes, minutes: float) -> str:
         today=date.today(),  # noqa: DTZ011 - the reader's day
         minutes=minutes,
         cores=os.cpu_count(),
+        crowd=max(at_once for _, at_once in calls),
         versions=", ".join(map(" ".join, versions.items())),
         bounds=_table(("Bound", "Measured", "Limit", "Verdict"), judge(calls, processes)),
         calls=_table(titles, of_calls),

@@ -8,14 +8,15 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 # Side by side, to keep two processors busy. tests/unit imports the SDK, which patches its process (gevent)
-# and so breaks the pipes of tests that drive a plugin. tests/faults and tests/bench measure seconds: the
-# others are nice to them.
+# and so breaks the pipes of tests that drive a plugin. tests/faults measures seconds: the others are nice to
+# it. Each run that needs MemOS's own server starts one, which takes some 20 seconds.
 NICE = ("nice", "-n", "19")
 RUNS = (
     ((), ("tests/faults",)),
+    (NICE, ("tests/runtime", "tests/app", "tests/agents")),
+    (NICE, ("tests/load",)),
+    (NICE, ("tests/sandbox", "tests/properties", "tests/package", "tests/docs")),
     (NICE, ("tests/unit",)),
-    (NICE, ("tests/properties", "tests/package", "tests/docs")),
-    (NICE, ("tests/runtime", "tests/app", "tests/agents", "tests/sandbox")),
 )
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from sandbox.scripted_server import Answer, Request, ScriptedServer
-from tests.faults.load import (
+from tests.load.load import (
     KIB,
     MEMORY_LIMIT,
     MIB,
