@@ -244,8 +244,8 @@ def _read(response: Response, largest: int) -> bytes:
     # A server may send a body behind these all the same, as `requests` doesn't expect. Left unread, the reply
     # closes its connection, and nobody gets that body as the reply to another request.
     if response.status_code not in {*range(100, 200), 204, 304}:
-        for number, piece in enumerate(response.iter_content(16 * 1024), 1):
-            if number % 16 == 0:
+        for number, piece in enumerate(response.iter_content(16 * 1024)):
+            if number:
                 sleep(0)  # gevent lets nobody else have a turn while a socket holds more
             body += piece
             if len(body) > largest:
