@@ -1,9 +1,12 @@
-"""Runs all tests, and closes with one line that counts them."""
+"""Runs all tests, and closes with those that failed and one line that counts them."""
 
+import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -20,8 +23,11 @@ RUNS = (
 )
 
 
-def run(nice: tuple[str, ...], folders: tuple[str, ...]) -> dict[str, int]:
-    """Run pytest on `folders`, print what it printed, and return how many passed, failed and were skipped."""
+def run(nice: tuple[str, ...], folders: tuple[str, ...]) -> tuple[Counter[str], list[str]]:
+    """Run pytest on `folders` and print what it printed.
+
+    Returns how many "passed", "failed" and were "skipped", and pytest's line about each that failed.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         command = [*nice, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
@@ -30,21 +36,24 @@ def run(nice: tuple[str, ...], folders: tuple[str, ...]) -> dict[str, int]:
         sys.stdout.buffer.write(done.stdout)
         sys.stdout.flush()
         if not report.exists():
-            return {"passed": 0, "failed": 1, "skipped": 0}
+            return Counter(failed=1), [f"ERROR {' '.join(folders)}"]
         [suite] = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - written by pytest just now
     count = {name: int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
     failed = count["failures"] + count["errors"]
     passed = count["tests"] - failed - count["skipped"]
     # A status without a failure is one, too: no test found, or a plugin of pytest that broke.
-    return {"passed": passed, "failed": failed or int(done.returncode != 0), "skipped": count["skipped"]}
+    failed = failed or int(done.returncode != 0)
+    lines = re.findall(r"^(?:FAILED|ERROR)\b.*", done.stdout.decode(errors="replace"), re.MULTILINE)
+    return Counter(passed=passed, failed=failed, skipped=count["skipped"]), lines
 
 
 def main() -> int:
     """Return 0 only if every test ran and passed."""
     with ThreadPoolExecutor(len(RUNS)) as threads:
-        counts = list(threads.map(run, *zip(*RUNS, strict=True)))
-    total = {name: sum(count[name] for count in counts) for name in ("passed", "failed", "skipped")}
-    print(", ".join(f"{number} {name}" for name, number in total.items() if number or name != "skipped"))  # noqa: T201
+        counts, failures = zip(*threads.map(run, *zip(*RUNS, strict=True)), strict=True)
+    total = sum(counts, Counter[str]())
+    names = [name for name in ("passed", "failed", "skipped") if total[name] or name != "skipped"]
+    print(*chain.from_iterable(failures), ", ".join(f"{total[name]} {name}" for name in names), sep="\n")  # noqa: T201
     return int(total["failed"] > 0 or total["skipped"] > 0 or total["passed"] == 0)
 
 
