@@ -104,7 +104,8 @@ class PluginProcess:
     For the same reason process 1 itself can't run a plugin: start containers with `--init`.
 
     Args:
-        root: the folder of the plugin; `main` is run there.
+        root: the folder of the plugin.
+        main: the module that is run there.
         python: the interpreter, which must have the plugin's requirements.
         environment: variables for the plugin, on top of those that it inherits.
     """
@@ -113,11 +114,12 @@ class PluginProcess:
         self,
         root: Path = REPOSITORY,
         *,
+        main: str = "main",
         python: Path = Path(sys.executable),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        self._command = [str(python), "-m", "main"]
+        self._command = [str(python), "-m", main]
         self._root = root
         self._environment = inherited | {"INSTALL_METHOD": "local"} | dict(environment or {})
         self._ready = threading.Event()

@@ -129,12 +129,7 @@ def certificates(authority: tuple[trustme.CA, Path]) -> dict[str, ssl.SSLContext
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory, authority: tuple[trustme.CA, Path]) -> Start:
     """Starts a plugin with short time limits; in the end, nothing that it wrote may show the key."""
-    root = tmp_path_factory.mktemp("plugin")
-    for part in REPOSITORY.iterdir():
-        if not part.name.startswith("."):
-            (root / {"main.py": "plugin_main.py"}.get(part.name, part.name)).symlink_to(part)
-    (root / "main.py").symlink_to(Path(__file__).with_name("main_with_short_timeouts.py"))
-    netrc = root / ".netrc"
+    netrc = tmp_path_factory.mktemp("home") / ".netrc"
     netrc.write_text("default login somebody password else")
     usual = {
         "NETRC": str(netrc),
@@ -146,7 +141,8 @@ def start(tmp_path_factory: pytest.TempPathFactory, authority: tuple[trustme.CA,
 
     @contextlib.contextmanager
     def watched(environment: Mapping[str, str]) -> Iterator[PluginProcess]:
-        with PluginProcess(root, environment=usual | environment) as process:
+        main = "tests.faults.main_with_short_timeouts"
+        with PluginProcess(main=main, environment=usual | environment) as process:
             yield process
         written = process.stdout + process.stderr
         assert not [form for form in traces(CANARY) if form in written]

@@ -30,4 +30,4 @@ def note(event: str, arguments: tuple[object, ...]) -> None:
 for name, limits in LIMITS.items():
     setattr(client, name, limits)
 sys.addaudithook(note)
-runpy.run_module("plugin_main", run_name="__main__")
+runpy.run_module("main", run_name="__main__")

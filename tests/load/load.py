@@ -80,7 +80,7 @@ def _reply(request: Request, texts: Sequence[str]) -> Answer:
 
 def together(number: int, reply: Reply) -> Reply:
     """Answer none of the first `number` requests before all of them are there."""
-    barrier, numbers = threading.Barrier(number, timeout=120), count()
+    barrier, numbers = threading.Barrier(number, timeout=300), count()
 
     def wait(request: Request) -> Answer:
         if next(numbers) < number:
@@ -154,7 +154,7 @@ class Load:
 def loaded() -> Iterator[Load]:
     """Start a plugin and a MemOS for the time of a block."""
     usual_limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with PluginProcess() as plugin:
+    with PluginProcess(main="tests.load.main_with_long_timeouts") as plugin:
         load = Load(plugin)
         # Not before: the plugin has to do with the usual limit.
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
