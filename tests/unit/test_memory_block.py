@@ -76,6 +76,7 @@ def test_no_memories_make_no_block() -> None:
         "invisible tags": ("tea\U000e003c\U000e002f\U000e003e or milk", "- tea or milk"),
         "line ends": ("a\nb\r\n\tc", "- a b c"),
         "unicode line ends": ("a\u2028b\u2029c\x85d\x0be\x0cf\x1cg", "- a b c d e f g"),
+        "other spaces": ("a\u3000b\xa0\u2003c", "- a b c"),
         "control characters": ("\x00 a \x1b[0m", "- a [0m"),
         "mark of MemOS": ("[assistant view] Likes tea.", "- [assistant view] Likes tea."),
         "other scripts": ("素食 🌱", "- 素食 🌱"),
