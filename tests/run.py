@@ -10,27 +10,27 @@ from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-# Side by side, to keep two processors busy. tests/unit imports the SDK, which patches its process (gevent)
-# and so breaks the pipes of tests that drive a plugin. tests/faults measures seconds: the others are nice to
-# it. Each run that needs MemOS's own server starts one, which takes some 20 seconds.
-NICE = ("nice", "-n", "19")
+# Side by side, to keep two processors busy: how nice each is to the others, and its folders. tests/unit
+# imports the SDK, which patches its process (gevent) and so breaks the pipes of tests that drive a plugin.
+# tests/faults measures seconds; the next one waits most. Each run that needs MemOS's own server starts one,
+# which takes some 20 seconds.
 RUNS = (
-    ((), ("tests/faults",)),
-    (NICE, ("tests/runtime", "tests/app", "tests/agents")),
-    (NICE, ("tests/load",)),
-    (NICE, ("tests/sandbox", "tests/properties", "tests/package", "tests/docs")),
-    (NICE, ("tests/unit",)),
+    (0, ("tests/faults",)),
+    (10, ("tests/runtime", "tests/app", "tests/agents")),
+    (19, ("tests/load",)),
+    (19, ("tests/sandbox", "tests/properties", "tests/package", "tests/docs")),
+    (19, ("tests/unit",)),
 )
 
 
-def run(nice: tuple[str, ...], folders: tuple[str, ...]) -> tuple[Counter[str], list[str]]:
+def run(nice: int, folders: tuple[str, ...]) -> tuple[Counter[str], list[str]]:
     """Run pytest on `folders` and print what it printed.
 
     Returns how many "passed", "failed" and were "skipped", and pytest's line about each that failed.
     """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        command = [*nice, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
+        command = ["nice", f"-n{nice}", sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet"]
         command += [f"--junitxml={report}", *folders]
         done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603 - fixed
         sys.stdout.buffer.write(done.stdout)
