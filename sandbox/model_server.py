@@ -5,8 +5,8 @@ as MemOS does:
 
 - `POST /v1/embeddings`: all-MiniLM-L6-v2, computed in numpy;
 - `POST /v1/chat/completions`: plain rules that find facts and preferences in what a user said;
-- `POST /control` with `{"mode": "ok" | "rubbish" | "error", "delay_seconds": 0}`: how the stand-in answers
-  from now on; what is left out goes back to normal.
+- `POST /control` with `{"mode": "ok" | "rubbish" | "error", "held": false}`: how the stand-in answers from
+  now on, and whether its answers wait for another such order; what is left out goes back to normal.
 """
 
 import ast
@@ -167,7 +167,7 @@ class Control:
     """How the stand-in for the language model answers; see the module."""
 
     mode: str = "ok"
-    delay_seconds: float = 0
+    held: bool = False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -187,8 +187,9 @@ class Handler(BaseHTTPRequestHandler):
             vectors = (self.model.embed(text) for text in body["input"])
             reply["data"] = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
         else:
+            while self.control.held:
+                time.sleep(0.05)
             control = self.control
-            time.sleep(control.delay_seconds)
             text = answer(body["messages"][-1]["content"]) if control.mode == "ok" else "Rubbish, as ordered."
             message = {"role": "assistant", "content": text}
             reply["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]

@@ -7,11 +7,9 @@ import pytest
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import PluginProcess
 from tests.agents.test_steering import DECLARED, LEAST, OF_MEMOS, all_tools
-from tests.runtime.person import Person, slow_model, wait_for
+from tests.runtime.person import Person, model, wait_for
 
 BOSTON = "The user lives in Boston."
-SECONDS = 4
-"""For which MemOS's model thinks, where it is slow."""
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +48,14 @@ def test_what_is_remembered_is_recalled_until_it_is_forgotten(person: Person) ->
 
 
 def test_what_is_forgotten_while_it_is_processed_comes_back_as_the_answer_says(person: Person) -> None:
-    with slow_model(person.server, SECONDS):
+    with model(person.server, held=True):
         ask(person, "remember", BOSTON)
         assert "Boston" in ask(person, "recall", "home")
         told = ask(person, "forget", BOSTON)
         assert told.startswith("Forgotten: ")
         assert "What the user said only just now may come back" in told
         assert "Boston" not in ask(person, "recall", "home")
-        wait_for(person.memories, "Boston")
+    wait_for(person.memories, "Boston")
     [found] = person.memories()
     assert ask(person, "forget", found["text"]).startswith("Forgotten: ")
     assert ask(person, "recall", "home").startswith("Nothing is remembered about this.")

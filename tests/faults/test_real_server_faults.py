@@ -3,9 +3,7 @@
 MemoryOS 2.0.33 answers 200 to much that failed inside. No client can tell then; the tests say where.
 """
 
-import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import pytest
 from sandbox.memos_server import MemosServer, Part
 from sandbox.plugin_process import CredentialsRefused, Invocation, PluginProcess
 from tests.faults.conftest import CANARY, traces
+from tests.runtime.person import model
 
 KNOWN = ("What city does the user live in?", "Lyon")
 REFUSED = (
@@ -63,23 +62,6 @@ def stopped(server: MemosServer, part: Part) -> Iterator[None]:
         yield
     finally:
         server.start(part)
-
-
-@contextmanager
-def model(server: MemosServer, **how: Any) -> Iterator[None]:
-    """The language model answers in another way for the time of a block."""
-    control(server, **how)
-    try:
-        yield
-    finally:
-        control(server)
-
-
-def control(server: MemosServer, **how: Any) -> None:
-    kind = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{server.model_url}/control", json.dumps(how).encode(), kind)  # noqa: S310 - ours
-    with urllib.request.urlopen(request):  # noqa: S310 - the same
-        pass
 
 
 def check_it_works(plugin: PluginProcess, server: MemosServer, text: str, query: str, answer: str) -> None:
@@ -160,7 +142,7 @@ def test_a_restart_costs_the_calls_that_it_meets_and_no_other(
         # Two connections are kept alive, and know nothing of the restart.
         kept = [threads.submit(search, patient, server, question, "known-user") for _ in range(2)]
         assert all(known in call.result().text for call in kept)
-        with model(server, delay_seconds=30):
+        with model(server, held=True):
             caught = threads.submit(add, patient, server, "I was interrupted.", "restart-user")
             time.sleep(2)  # MemOS now waits for its model, and nothing tells so
             with stopped(server, "memos"), PluginProcess() as other:

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,27 +72,19 @@ def wait_for(done: Callable[[], Any], what: str) -> None:
 
 
 @contextmanager
-def unread(server: MemosServer) -> Iterator[None]:
-    """No model reads what is added in this block: MemOS keeps it as it came."""
-    with _model(server, {"mode": "error"}, {"mode": "ok"}):
-        yield
-
-
-@contextmanager
-def slow_model(server: MemosServer, seconds: float) -> Iterator[None]:
-    """MemOS's model thinks for so long in this block."""
-    with _model(server, {"delay_seconds": seconds}, {"delay_seconds": 0}):
-        yield
-
-
-@contextmanager
-def _model(server: MemosServer, inside: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[None]:
-    _order(server, inside)
+def model(server: MemosServer, **how: Any) -> Iterator[None]:
+    """MemOS's model answers in another way in this block; `sandbox.model_server` lists the ways."""
+    _order(server, how)
     try:
         yield
     finally:
-        _order(server, after)
+        _order(server, {})
 
 
-def _order(server: MemosServer, order: Mapping[str, Any]) -> None:
-    requests.post(f"{server.model_url}/control", json=order, timeout=10).raise_for_status()
+def unread(server: MemosServer) -> AbstractContextManager[None]:
+    """No model reads what is added in this block: MemOS keeps it as it came."""
+    return model(server, mode="error")
+
+
+def _order(server: MemosServer, how: Mapping[str, Any]) -> None:
+    requests.post(f"{server.model_url}/control", json=how, timeout=10).raise_for_status()

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import Invocation, PluginProcess
-from tests.runtime.person import Person, slow_model, wait_for
+from tests.runtime.person import Person, model, wait_for
 
 
 def listed(person: Person, **parameters: Any) -> Invocation:
@@ -98,7 +98,7 @@ def test_what_is_still_being_processed_comes_back_as_the_text_says(
     plugin: PluginProcess, memos_server: MemosServer
 ) -> None:
     person = Person(plugin, memos_server)
-    with slow_model(memos_server, seconds=4):
+    with model(memos_server, held=True):
         person.say("My dog is called Rex.")
         done = deleted(person, delete_all=True)
     assert "still processing may be remembered all the same: list again in a minute." in done.text
