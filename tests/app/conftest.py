@@ -1,6 +1,6 @@
 """What the tests of apps share: the plugin's process, and a MemOS for it."""
 
-import sys
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,14 +11,6 @@ from sandbox.scripted_server import ScriptedServer
 from tests.app.apps import FakeMemos
 
 PATIENCE = 1.0
-IMPATIENT_PYTHON = f"""#!{sys.executable}
-import runpy, sys
-sys.path.insert(0, "")
-import dify_plugin
-from memos_client import client
-client.CONTINUE = client.Limits(total={PATIENCE})
-runpy.run_module("main", run_name="__main__")
-"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,12 +32,10 @@ def app_plugin() -> Iterator[PluginProcess]:
 
 
 @pytest.fixture(scope="session")
-def impatient_plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PluginProcess]:
+def impatient_plugin() -> Iterator[PluginProcess]:
     """One that waits not for 10 s but for `PATIENCE` where the app goes on without MemOS."""
-    python = tmp_path_factory.mktemp("python") / "python"
-    python.write_text(IMPATIENT_PYTHON)
-    python.chmod(0o755)
-    with PluginProcess(python=python) as process:
+    limits = json.dumps({"CONTINUE": [PATIENCE]})
+    with PluginProcess(main="tests.main_with_limits", environment={"LIMITS": limits}) as process:
         yield process
 
 

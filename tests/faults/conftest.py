@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import itertools
+import json
 import platform
 import re
 import socket
@@ -132,6 +133,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, authority: tuple[trustme.CA,
     netrc = tmp_path_factory.mktemp("home") / ".netrc"
     netrc.write_text("default login somebody password else")
     usual = {
+        "LIMITS": json.dumps(LIMITS),
         "NETRC": str(netrc),
         "REQUESTS_CA_BUNDLE": str(authority[1]),
         "NO_PROXY": "*",
@@ -141,7 +143,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, authority: tuple[trustme.CA,
 
     @contextlib.contextmanager
     def watched(environment: Mapping[str, str]) -> Iterator[PluginProcess]:
-        main = "tests.faults.main_with_short_timeouts"
+        main = "tests.faults.main_with_notes"
         with PluginProcess(main=main, environment=usual | environment) as process:
             yield process
         written = process.stdout + process.stderr

@@ -1,6 +1,6 @@
 """A deletion that breaks off at any of its steps: sent at most once, and no word that is not known."""
 
-import sys
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,14 +16,6 @@ from tests.faults.faulty_server import Arrival, FaultyServer, Wire, head, http
 SECONDS = 9
 MEMORY = "m1"
 DOUBT = "The memories may have been deleted all the same."
-PYTHON = f"""#!{sys.executable}
-import runpy, sys
-sys.path.insert(0, "")
-import dify_plugin
-from memos_client import client
-client.DELETE_SECONDS = {SECONDS}
-runpy.run_module("main", run_name="__main__")
-"""
 
 type Step = Literal["first proof", "deletion, done", "deletion, not done", "second proof"]
 STEPS: tuple[Step, ...] = ("first proof", "deletion, done", "deletion, not done", "second proof")
@@ -109,12 +101,10 @@ CASES: list[Case] = [
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PluginProcess]:
+def plugin() -> Iterator[PluginProcess]:
     """One with little time for a deletion."""
-    python = tmp_path_factory.mktemp("python") / "python"
-    python.write_text(PYTHON)
-    python.chmod(0o755)
-    with PluginProcess(python=python, environment={"NO_PROXY": "*", "no_proxy": "*"}) as process:
+    environment = {"LIMITS": json.dumps({"DELETE_SECONDS": SECONDS}), "NO_PROXY": "*", "no_proxy": "*"}
+    with PluginProcess(main="tests.main_with_limits", environment=environment) as process:
         yield process
     assert process.stray_lines == []
 
