@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from sandbox.plugin_process import Invocation, PluginProcess
-from tests.faults.conftest import API_ROOTS, credentials
+from tests.faults.conftest import API_ROOTS, Start, credentials
 from tests.faults.faulty_server import Arrival, FaultyServer, Wire, head, http
 
 SECONDS = 9
@@ -101,12 +101,10 @@ CASES: list[Case] = [
 
 
 @pytest.fixture(scope="module")
-def plugin() -> Iterator[PluginProcess]:
+def plugin(start: Start) -> Iterator[PluginProcess]:
     """One with little time for a deletion."""
-    environment = {"LIMITS": json.dumps({"DELETE_SECONDS": SECONDS}), "NO_PROXY": "*", "no_proxy": "*"}
-    with PluginProcess(main="tests.main_with_limits", environment=environment) as process:
+    with start({"LIMITS": json.dumps({"DELETE_SECONDS": SECONDS})}) as process:
         yield process
-    assert process.stray_lines == []
 
 
 @pytest.fixture(scope="module")
