@@ -57,7 +57,6 @@ def page(calls: Calls, processes: Processes, minutes: float) -> str:
         today=date.today(),  # noqa: DTZ011 - the reader's day
         minutes=minutes,
         cores=os.cpu_count(),
-        crowd=max(at_once for _, at_once in calls),
         versions=", ".join(map(" ".join, versions.items())),
         bounds=_table(("Bound", "Measured", "Limit", "Verdict"), judge(calls, processes)),
         calls=_table(titles, of_calls),
