@@ -6,7 +6,8 @@ as MemOS does:
 - `POST /v1/embeddings`: all-MiniLM-L6-v2, computed in numpy;
 - `POST /v1/chat/completions`: plain rules that find facts and preferences in what a user said;
 - `POST /control` with `{"mode": "ok" | "rubbish" | "error", "held": false}`: how the stand-in answers from
-  now on, and whether its answers wait for another such order; what is left out goes back to normal.
+  now on, and whether its answers wait for another such order; what is left out goes back to normal. The reply
+  names the prompts that wait: `{"waiting": ["…"]}`.
 """
 
 import ast
@@ -20,7 +21,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import batched
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -176,6 +177,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     model = MiniLM()
     control = Control()
+    waiting: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
         """Answer one of the three addresses of the module."""
@@ -183,14 +185,18 @@ class Handler(BaseHTTPRequestHandler):
         status, reply = HTTPStatus.OK, {"model": body.get("model")}
         if self.path == "/control":
             type(self).control = Control(**body)
+            reply["waiting"] = self.waiting
         elif self.path == "/v1/embeddings":
             vectors = (self.model.embed(text) for text in body["input"])
             reply["data"] = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
         else:
+            prompt = body["messages"][-1]["content"]
+            self.waiting.append(prompt)
             while self.control.held:
                 time.sleep(0.05)
+            self.waiting.remove(prompt)
             control = self.control
-            text = answer(body["messages"][-1]["content"]) if control.mode == "ok" else "Rubbish, as ordered."
+            text = answer(prompt) if control.mode == "ok" else "Rubbish, as ordered."
             message = {"role": "assistant", "content": text}
             reply["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]
             if control.mode == "error":

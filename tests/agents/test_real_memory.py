@@ -7,7 +7,7 @@ import pytest
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import PluginProcess
 from tests.agents.test_steering import DECLARED, LEAST, OF_MEMOS, all_tools
-from tests.runtime.person import Person, model, wait_for
+from tests.runtime.person import Person, model, wait_for, wait_for_prompt
 
 BOSTON = "The user lives in Boston."
 
@@ -50,6 +50,7 @@ def test_what_is_remembered_is_recalled_until_it_is_forgotten(person: Person) ->
 def test_what_is_forgotten_while_it_is_processed_comes_back_as_the_answer_says(person: Person) -> None:
     with model(person.server, held=True):
         ask(person, "remember", BOSTON)
+        wait_for_prompt(person.server, BOSTON)
         assert "Boston" in ask(person, "recall", "home")
         told = ask(person, "forget", BOSTON)
         assert told.startswith("Forgotten: ")

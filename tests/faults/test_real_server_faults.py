@@ -3,7 +3,6 @@
 MemoryOS 2.0.33 answers 200 to much that failed inside. No client can tell then; the tests say where.
 """
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import pytest
 from sandbox.memos_server import MemosServer, Part
 from sandbox.plugin_process import CredentialsRefused, Invocation, PluginProcess
 from tests.faults.conftest import CANARY, traces
-from tests.runtime.person import model
+from tests.runtime.person import model, wait_for_prompt
 
 KNOWN = ("What city does the user live in?", "Lyon")
 REFUSED = (
@@ -144,7 +143,7 @@ def test_a_restart_costs_the_calls_that_it_meets_and_no_other(
         assert all(known in call.result().text for call in kept)
         with model(server, held=True):
             caught = threads.submit(add, patient, server, "I was interrupted.", "restart-user")
-            time.sleep(2)  # MemOS now waits for its model, and nothing tells so
+            wait_for_prompt(server, "I was interrupted.")
             with stopped(server, "memos"), PluginProcess() as other:
                 interrupted = caught.result()
                 down = (

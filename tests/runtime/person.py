@@ -81,10 +81,17 @@ def model(server: MemosServer, **how: Any) -> Iterator[None]:
         _order(server, {})
 
 
+def wait_for_prompt(server: MemosServer, words: str) -> None:
+    """Wait until MemOS has asked its model, which is held, about these words."""
+    wait_for(lambda: any(words in prompt for prompt in _order(server, {"held": True})["waiting"]), words)
+
+
 def unread(server: MemosServer) -> AbstractContextManager[None]:
     """No model reads what is added in this block: MemOS keeps it as it came."""
     return model(server, mode="error")
 
 
-def _order(server: MemosServer, how: Mapping[str, Any]) -> None:
-    requests.post(f"{server.model_url}/control", json=how, timeout=10).raise_for_status()
+def _order(server: MemosServer, how: Mapping[str, Any]) -> Any:
+    reply = requests.post(f"{server.model_url}/control", json=how, timeout=10)
+    reply.raise_for_status()
+    return reply.json()

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.memos_server import MemosServer
 from sandbox.plugin_process import Invocation, PluginProcess
-from tests.runtime.person import Person, model, wait_for
+from tests.runtime.person import Person, model, wait_for, wait_for_prompt
 
 
 def listed(person: Person, **parameters: Any) -> Invocation:
@@ -100,6 +100,7 @@ def test_what_is_still_being_processed_comes_back_as_the_text_says(
     person = Person(plugin, memos_server)
     with model(memos_server, held=True):
         person.say("My dog is called Rex.")
+        wait_for_prompt(memos_server, "Rex")
         done = deleted(person, delete_all=True)
     assert "still processing may be remembered all the same: list again in a minute." in done.text
     wait_for_words(person, "Rex")
