@@ -17,8 +17,8 @@ from tests.package.contents import Package
 from tests.package.installation import Installation
 from tests.package.tool_declaration import GOLDEN, KEY, Introduction, introduction
 
-SERVERLESS_START = 120.0
-"""Seconds that a serverless plugin has to answer. The Marketplace gives 20; this machine may be busy."""
+SERVERLESS_START = 20.0
+"""Seconds that the Marketplace waits for a serverless plugin."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_remote_debugging_shows_the_tools_of_tool_declaration_json(told: Introdu
     assert told.tools == json.loads(GOLDEN.read_text())
 
 
-def test_serverless_plugin_answers(installation: Installation, tmp_path: Path) -> None:
+def test_serverless_plugin_answers_in_time(installation: Installation, tmp_path: Path) -> None:
     found = {"data": {"memory_detail_list": [{"memory_value": "The user eats no meat."}]}}
     log = tmp_path / "log"
     environment = {"INSTALL_METHOD": "serverless", "SERVERLESS_HOST": "127.0.0.1"}
@@ -64,7 +64,7 @@ def test_serverless_plugin_answers(installation: Installation, tmp_path: Path) -
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until a serverless plugin answers."""
+    """Wait until a serverless plugin answers, as long as the Marketplace waits."""
     deadline = time.monotonic() + SERVERLESS_START
     while process.poll() is None and time.monotonic() < deadline:
         connection = HTTPConnection("127.0.0.1", port, timeout=SERVERLESS_START)
